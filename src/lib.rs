@@ -1,0 +1,5 @@
+//! Vestibule stands in front of an existing web application and lets people in through WorkOS.
+//!
+//! The pure core is [`auth`]; everything around it is the shell.
+
+pub mod auth;
