@@ -3,3 +3,7 @@
 //! The pure core is [`auth`]; everything around it is the shell.
 
 pub mod auth;
+pub mod clock;
+pub mod coarse;
+pub mod entropy;
+pub mod telemetry;

@@ -1,0 +1,307 @@
+//! Every metric, named once. There is no global registry: an application makes its own, hands out handles, and
+//! prints it on demand. Label values come from configuration or from closed lists, never from a request.
+
+use std::sync::Arc;
+
+use prometheus_client::encoding::text;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
+
+use crate::auth::time::Span;
+use crate::telemetry::age::Age;
+use crate::telemetry::histogram::Durations;
+use crate::telemetry::labels::{
+    KindLabels, OutcomeLabels, ReasonLabels, ReloadOutcome, SignInLabels, SignInStage, UpstreamLabels,
+};
+use crate::telemetry::route_metrics::{RequestLabels, RouteMetrics};
+
+/// The content type of what [`Metrics::render`] gives (OpenMetrics 1.0).
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// All metrics of one application. Clones share them.
+#[derive(Debug, Clone)]
+pub struct Metrics(Arc<Set>);
+
+#[derive(Debug)]
+struct Set {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    durations: Durations,
+    sign_ins: Family<SignInLabels, Counter>,
+    refreshes: Family<OutcomeLabels, Counter>,
+    reloads: Family<OutcomeLabels, Counter>,
+    key_set_age: Age,
+    upstream_errors: Family<UpstreamLabels, Counter>,
+    workos_errors: Family<KindLabels, Counter>,
+    connections_open: Gauge,
+    streams_open: Gauge,
+    streams_closed: Family<ReasonLabels, Counter>,
+    access_lines_dropped: Counter,
+    audit_lines_lost: Counter,
+}
+
+impl Metrics {
+    /// All metrics at their start; `version` is told by `vestibule_build_info`.
+    #[must_use]
+    pub fn new(version: &str) -> Self {
+        let mut set = Set {
+            registry: Registry::with_prefix("vestibule"),
+            requests: Family::default(),
+            durations: Durations::default(),
+            sign_ins: Family::default(),
+            refreshes: Family::default(),
+            reloads: Family::default(),
+            key_set_age: Age::default(),
+            upstream_errors: Family::default(),
+            workos_errors: Family::default(),
+            connections_open: Gauge::default(),
+            streams_open: Gauge::default(),
+            streams_closed: Family::default(),
+            access_lines_dropped: Counter::default(),
+            audit_lines_lost: Counter::default(),
+        };
+        set.register_requests();
+        set.register_sessions();
+        set.register_connections();
+        set.register_process(version);
+        Self(Arc::new(set))
+    }
+
+    /// The counters of a route; ask once and keep them. `route` must come from configuration.
+    #[must_use]
+    pub fn route(&self, route: &str) -> RouteMetrics {
+        RouteMetrics::new(route, self.0.requests.clone(), self.0.durations.clone())
+    }
+
+    /// Counts a step of a sign-in. `reason` comes from a closed list; `none` where there is nothing to explain.
+    pub fn sign_in(&self, stage: SignInStage, reason: &'static str) {
+        self.0.sign_ins.get_or_create(&SignInLabels { stage: stage.as_str(), reason }).inc();
+    }
+
+    /// Counts the end of a refresh. `outcome` comes from a closed list.
+    pub fn refresh(&self, outcome: &'static str) {
+        self.0.refreshes.get_or_create(&OutcomeLabels { outcome }).inc();
+    }
+
+    /// Counts a reload.
+    pub fn reload(&self, outcome: ReloadOutcome) {
+        self.0.reloads.get_or_create(&OutcomeLabels { outcome: outcome.as_str() }).inc();
+    }
+
+    /// Says how old the key set is; nothing is shown until it was once said. Call it before
+    /// [`render`](Self::render).
+    pub fn set_key_set_age(&self, age: Span) {
+        self.0.key_set_age.set(age);
+    }
+
+    /// Counts a failure of an upstream. `upstream` must come from configuration, `kind` from a closed list.
+    pub fn upstream_error(&self, upstream: &Arc<str>, kind: &'static str) {
+        let labels = UpstreamLabels { upstream: Arc::clone(upstream), kind };
+        self.0.upstream_errors.get_or_create(&labels).inc();
+    }
+
+    /// Counts a call to WorkOS that gave an error. `kind` comes from a closed list.
+    pub fn workos_error(&self, kind: &'static str) {
+        self.0.workos_errors.get_or_create(&KindLabels { kind }).inc();
+    }
+
+    /// A client connection was opened; it is open until the guard is dropped.
+    pub fn connection_opened(&self) -> OpenGuard {
+        OpenGuard::new(&self.0.connections_open)
+    }
+
+    /// A stream was opened; it is open until the guard is dropped.
+    pub fn stream_opened(&self) -> OpenGuard {
+        OpenGuard::new(&self.0.streams_open)
+    }
+
+    /// Counts the end of a stream. `reason` comes from a closed list.
+    pub fn stream_closed(&self, reason: &'static str) {
+        self.0.streams_closed.get_or_create(&ReasonLabels { reason }).inc();
+    }
+
+    /// What the access log counts dropped lines with.
+    #[must_use]
+    pub fn access_lines_dropped(&self) -> Counter {
+        self.0.access_lines_dropped.clone()
+    }
+
+    /// What the audit log counts lost lines with.
+    #[must_use]
+    pub fn audit_lines_lost(&self) -> Counter {
+        self.0.audit_lines_lost.clone()
+    }
+
+    /// All metrics as OpenMetrics text; see [`CONTENT_TYPE`].
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut page = String::new();
+        // Writing to a String cannot fail.
+        let _written = text::encode(&mut page, &self.0.registry);
+        page
+    }
+}
+
+impl Set {
+    fn register_requests(&mut self) {
+        let registry = &mut self.registry;
+        let help = "Requests answered, by route, decision and status";
+        registry.register("requests", help, self.requests.clone());
+        let help = "Time from a request's head to the end of its answer";
+        registry.register("request_duration_seconds", help, self.durations.clone());
+        let help = "Requests that an upstream failed to answer";
+        registry.register("upstream_errors", help, self.upstream_errors.clone());
+    }
+
+    fn register_sessions(&mut self) {
+        let registry = &mut self.registry;
+        registry.register("sign_ins", "Sign-ins, by how far they came", self.sign_ins.clone());
+        registry.register("refreshes", "Session refreshes, by outcome", self.refreshes.clone());
+        let help = "Calls to WorkOS that gave an error";
+        registry.register("workos_errors", help, self.workos_errors.clone());
+        let help = "Time since WorkOS' key set was last fetched; absent until it first was";
+        registry.register("key_set_age_seconds", help, self.key_set_age.clone());
+    }
+
+    fn register_connections(&mut self) {
+        let registry = &mut self.registry;
+        let help = "Client connections that are open";
+        registry.register("connections_open", help, self.connections_open.clone());
+        let help = "WebSockets and other streams that are open";
+        registry.register("streams_open", help, self.streams_open.clone());
+        let help = "WebSockets and other streams that ended, by reason";
+        registry.register("streams_closed", help, self.streams_closed.clone());
+    }
+
+    fn register_process(&mut self, version: &str) {
+        let registry = &mut self.registry;
+        let build = Info::new(vec![("version".to_owned(), version.to_owned())]);
+        registry.register("build", "The running version", build);
+        registry.register("config_reloads", "Reloads of the configuration", self.reloads.clone());
+        let help = "Access lines that were dropped because they came too fast";
+        registry.register("access_lines_dropped", help, self.access_lines_dropped.clone());
+        let help = "Audit lines that could not be written";
+        registry.register("audit_lines_lost", help, self.audit_lines_lost.clone());
+    }
+}
+
+/// Something is open for as long as this lives.
+#[derive(Debug)]
+#[must_use = "it counts as closed when this is dropped"]
+pub struct OpenGuard(Gauge);
+
+impl OpenGuard {
+    fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for OpenGuard {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::decision::DecisionWord;
+
+    fn samples(page: &str) -> Vec<&str> {
+        let mut samples: Vec<&str> = page.lines().filter(|line| !line.starts_with('#')).collect();
+        samples.sort_unstable();
+        samples
+    }
+
+    #[test]
+    fn requests_are_counted_by_route_decision_and_status() {
+        let metrics = Metrics::new("1.2.3");
+        let app = metrics.route("app");
+        for _ in 0..3 {
+            app.count(DecisionWord::Allow, 200, Span::from_millis(7));
+        }
+        app.clone().count(DecisionWord::Deny, 403, Span::from_secs(60));
+        metrics.route("app").count(DecisionWord::Allow, 200, Span::ZERO);
+        app.count(DecisionWord::Allow, 7, Span::ZERO);
+        let page = metrics.render();
+        for sample in [
+            "vestibule_requests_total{route=\"app\",decision=\"allow\",status=\"200\"} 4",
+            "vestibule_requests_total{route=\"app\",decision=\"deny\",status=\"403\"} 1",
+            "vestibule_requests_total{route=\"app\",decision=\"allow\",status=\"0\"} 1",
+            "vestibule_request_duration_seconds_bucket{le=\"0.005\"} 2",
+            "vestibule_request_duration_seconds_bucket{le=\"0.01\"} 5",
+            "vestibule_request_duration_seconds_bucket{le=\"10.0\"} 5",
+            "vestibule_request_duration_seconds_bucket{le=\"+Inf\"} 6",
+            "vestibule_request_duration_seconds_count 6",
+            "vestibule_request_duration_seconds_sum 60.021",
+            "vestibule_build_info{version=\"1.2.3\"} 1",
+        ] {
+            assert!(samples(&page).contains(&sample), "{sample} in\n{page}");
+        }
+        assert!(page.ends_with("# EOF\n"));
+    }
+
+    #[test]
+    fn every_metric_has_the_name_that_dashboards_ask_for() {
+        let metrics = Metrics::new("0");
+        metrics.sign_in(SignInStage::Failed, "invalid_grant");
+        metrics.refresh("renewed");
+        metrics.reload(ReloadOutcome::Refused);
+        metrics.set_key_set_age(Span::from_secs(61));
+        metrics.upstream_error(&"app".into(), "connect");
+        metrics.workos_error("timeout");
+        metrics.stream_closed("signed_out");
+        metrics.access_lines_dropped().inc();
+        let open = (metrics.connection_opened(), metrics.stream_opened());
+        let page = metrics.render();
+        for sample in [
+            "vestibule_sign_ins_total{stage=\"failed\",reason=\"invalid_grant\"} 1",
+            "vestibule_refreshes_total{outcome=\"renewed\"} 1",
+            "vestibule_config_reloads_total{outcome=\"refused\"} 1",
+            "vestibule_key_set_age_seconds 61",
+            "vestibule_upstream_errors_total{upstream=\"app\",kind=\"connect\"} 1",
+            "vestibule_workos_errors_total{kind=\"timeout\"} 1",
+            "vestibule_streams_closed_total{reason=\"signed_out\"} 1",
+            "vestibule_access_lines_dropped_total 1",
+            "vestibule_audit_lines_lost_total 0",
+            "vestibule_connections_open 1",
+            "vestibule_streams_open 1",
+        ] {
+            assert!(samples(&page).contains(&sample), "{sample} in\n{page}");
+        }
+        drop(open);
+        assert!(samples(&metrics.render()).contains(&"vestibule_connections_open 0"));
+    }
+
+    #[test]
+    fn an_unknown_age_is_not_shown() {
+        assert!(!Metrics::new("0").render().contains("key_set_age"));
+    }
+
+    #[test]
+    fn two_applications_share_no_count() {
+        let (one, other) = (Metrics::new("0"), Metrics::new("0"));
+        one.refresh("renewed");
+        assert!(!other.render().contains("renewed"));
+    }
+
+    #[test]
+    fn threads_count_without_losing_any() {
+        let metrics = Metrics::new("0");
+        let route = metrics.route("app");
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..1_000 {
+                        route.count(DecisionWord::Allow, 200, Span::from_millis(1));
+                    }
+                });
+            }
+        });
+        assert!(metrics.render().contains("status=\"200\"} 4000"));
+    }
+}
