@@ -5,5 +5,6 @@
 pub mod auth;
 pub mod clock;
 pub mod coarse;
+pub mod config;
 pub mod entropy;
 pub mod telemetry;

@@ -1,0 +1,81 @@
+//! From the merged values to the [`Config`]: one file for each section, rules about several keys in
+//! [`rules`]. Every section is read whatever happened in the others, so that all problems are found at once.
+
+use crate::auth::claims::WantedClaims;
+use crate::config::listen::Listen;
+use crate::config::reader::Cursor;
+use crate::config::reading::{Reading, Remark};
+use crate::config::settings::{AdminConfig, Config, Method, SignInConfig};
+
+mod identity;
+mod keys;
+mod log;
+mod routes;
+mod rules;
+mod server;
+mod session;
+mod shadow;
+mod upstreams;
+mod workos;
+
+/// The default of `admin.listen`.
+const ADMIN_LISTEN: &str = "\"127.0.0.1:9090\"";
+
+/// Reads everything. `None` only when the reading holds a problem. `redirect_uri` is what WorkOS' own
+/// libraries would use as callback, if the environment says so.
+pub(super) fn config(reading: &Reading<'_>, redirect_uri: Option<&str>) -> Option<Config> {
+    let mut root = Cursor::root(reading);
+    let server = server::read(root.table("server"));
+    let admin = admin(root.table("admin"));
+    let workos = workos::read(root.table("workos"));
+    let session = session::read(root.table("session"));
+    let sign_in = sign_in(root.table("sign_in"));
+    let upstreams = upstreams::read(&mut root);
+    let policy = routes::read(&mut root, &upstreams);
+    let identity = identity::read(root.table("identity"));
+    let log = log::read(root.table("log"));
+    root.finish();
+    rules::check(reading, &server, &admin, &workos, &session);
+    rules::check_redirect_uri(reading, &server, redirect_uri);
+    shadow::check(reading, &policy, &server.auth_path);
+    let identity = identity?;
+    Some(Config {
+        server: server.finish()?,
+        admin,
+        workos: workos.finish()?,
+        session: session.finish()?,
+        sign_in,
+        upstreams: upstreams.finish()?,
+        routes: policy.routes.into_iter().map(routes::RouteDraft::finish).collect::<Option<_>>()?,
+        default: policy.default,
+        wanted: WantedClaims::new(identity.wanted_claims()),
+        identity,
+        log,
+    })
+}
+
+/// Walks every key once, for the list of keys.
+pub(super) fn describe(reading: &Reading<'_>) {
+    drop(config(reading, None));
+}
+
+/// Reads `admin.listen` alone, for those who only want to ask a running process.
+pub(super) fn admin_listen(reading: &Reading<'_>) -> Listen {
+    admin(Cursor::root(reading).table("admin")).listen
+}
+
+fn admin(mut cursor: Cursor<'_>) -> AdminConfig {
+    let config = AdminConfig { listen: cursor.take("listen", ADMIN_LISTEN) };
+    cursor.finish();
+    config
+}
+
+fn sign_in(mut cursor: Cursor<'_>) -> SignInConfig {
+    let methods: Vec<Method> = cursor.take("methods", "[\"authkit\"]");
+    if methods.is_empty() {
+        let remark = Remark::new("found an empty list", "name a way in: [\"authkit\"]");
+        cursor.reading().problem("sign_in.methods", remark);
+    }
+    cursor.finish();
+    SignInConfig { methods }
+}

@@ -1,0 +1,230 @@
+//! The settings themselves: plain values of final types, complete and valid by the time anybody sees them.
+//! How they are read is the other files' matter; only [`load`](crate::config::load) and
+//! [`parse_text`](crate::config::parse_text) make a [`Config`].
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::auth::claims::WantedClaims;
+use crate::auth::cookie::SameSite;
+use crate::auth::identity::OrganizationId;
+use crate::auth::identity_headers::HeaderRules;
+use crate::auth::keyring::Keyring;
+use crate::auth::policy::route::{ByteLimit, DefaultAccess, Route};
+use crate::auth::secret::Secret;
+use crate::auth::session::Lifetimes;
+use crate::auth::time::Span;
+use crate::config::listen::Listen;
+use crate::config::public_url::PublicUrl;
+use crate::config::trusted_proxies::TrustedProxies;
+use crate::config::web_origin::WebOrigin;
+use crate::telemetry::Level;
+
+/// All settings.
+#[derive(Debug)]
+pub struct Config {
+    /// `[server]`: where people reach us.
+    pub server: ServerConfig,
+    /// `[admin]`: where operators and probes reach us.
+    pub admin: AdminConfig,
+    /// `[workos]`: how we reach WorkOS.
+    pub workos: WorkOsConfig,
+    /// `[session]`: how long sessions last and how they travel.
+    pub session: SessionConfig,
+    /// `[sign_in]`: the ways to sign in.
+    pub sign_in: SignInConfig,
+    /// `[upstreams.*]`, sorted by name; never empty. Routes speak of them by index.
+    pub upstreams: Vec<UpstreamConfig>,
+    /// `[[routes]]`, in order.
+    pub routes: Vec<Route>,
+    /// `[policy] default`: what holds after the last route.
+    pub default: DefaultAccess,
+    /// `[identity]`: what upstreams are told of people.
+    pub identity: HeaderRules,
+    /// The claims that `identity` needs kept in sessions.
+    pub wanted: WantedClaims,
+    /// `[log]`.
+    pub log: LogConfig,
+}
+
+/// `[server]`.
+#[derive(Debug)]
+pub struct ServerConfig {
+    /// Where the public listener binds.
+    pub listen: Listen,
+    /// The address that browsers use.
+    pub public_url: PublicUrl,
+    /// Where our own endpoints live: starts with `/`, has at least one segment, no slash at the end.
+    pub auth_path: Box<str>,
+    /// The hosts that are answered (empty: all), lower-case as browsers send them; one without a port stands
+    /// for every port.
+    pub hosts: Vec<Box<str>>,
+    /// Whose forwarding headers are believed.
+    pub trusted_proxies: TrustedProxies,
+    /// After a request to stop: how long to keep serving while no longer ready. May be zero.
+    pub drain_delay: Span,
+    /// How long what is in flight may then take. May be zero.
+    pub drain_timeout: Span,
+    /// How many data threads to run; at least one, already counted when the file leaves it to us.
+    pub threads: usize,
+    /// `[server.limits]`.
+    pub limits: Limits,
+}
+
+/// `[server.limits]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Open connections, all threads together; at least one.
+    pub connections: usize,
+    /// The head of a request, in bytes; between 8 KiB and 1 MiB.
+    pub header_bytes: usize,
+    /// From the first byte of a head to its last; never zero.
+    pub header_timeout: Span,
+    /// Between two requests of a connection; never zero.
+    pub idle_timeout: Span,
+    /// Between two bytes of a request body, or of an answer being taken; never zero.
+    pub body_idle_timeout: Span,
+    /// The body of a request.
+    pub body_bytes: ByteLimit,
+    /// Requests between their head and the end of their answer, all threads together.
+    pub requests_in_flight: CountLimit,
+}
+
+/// The most of something that may be at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CountLimit {
+    /// No limit.
+    Unlimited,
+    /// This many; at least one.
+    Max(usize),
+}
+
+/// `[admin]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdminConfig {
+    /// Where the admin listener binds.
+    pub listen: Listen,
+}
+
+/// `[workos]`.
+#[derive(Debug)]
+pub struct WorkOsConfig {
+    /// The client id (`client_…`).
+    pub client_id: Box<str>,
+    /// The API key (`sk_…`).
+    pub api_key: Secret<String>,
+    /// Where the API is; an origin.
+    pub api_url: WebOrigin,
+    /// May `api_url` be plain http beyond loopback?
+    pub allow_http: bool,
+    /// The values of `iss` that access tokens may have; never empty.
+    pub issuers: Vec<Box<str>>,
+    /// What a sign-in asks WorkOS for.
+    pub selector: Selector,
+    /// The only organization that is let in; stands only beside the provider `authkit`.
+    pub organization_id: Option<OrganizationId>,
+    /// How long one call to the API may take; never zero.
+    pub request_timeout: Span,
+}
+
+/// What a sign-in asks WorkOS for
+/// (<https://workos.com/docs/reference/authkit/authentication/get-authorization-url>).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selector {
+    /// A provider: `authkit`, or one of the social ones in WorkOS' spelling.
+    Provider(Box<str>),
+    /// One connection (`conn_…`).
+    Connection(Box<str>),
+}
+
+/// `[session]`.
+#[derive(Debug)]
+pub struct SessionConfig {
+    /// The sealing keys.
+    pub keyring: Arc<Keyring>,
+    /// How long sessions last.
+    pub lifetimes: Lifetimes,
+    /// The cookie's name without prefix; a cookie name by RFC 6265 §4.1.1.
+    pub cookie_name: Box<str>,
+    /// The domain that shares the session, lower-case and without leading dot; `None` is host-only. Never set
+    /// when the public address is http.
+    pub cookie_domain: Option<Box<str>>,
+    /// The cookie's `SameSite`; `None` only with https.
+    pub same_site: SameSite,
+    /// Where sessions are kept.
+    pub store: StoreKind,
+}
+
+/// Where sessions are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreKind {
+    /// Sealed, in the browser's cookie.
+    Cookie,
+}
+
+/// `[sign_in]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignInConfig {
+    /// The ways that are offered; never empty.
+    pub methods: Vec<Method>,
+}
+
+/// A way to sign in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// WorkOS' hosted pages.
+    AuthKit,
+}
+
+/// `[upstreams.<name>]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamConfig {
+    /// Its name in routes, metrics and messages.
+    pub name: Box<str>,
+    /// Where it is.
+    pub address: UpstreamAddress,
+    /// Is the browser's `Host` passed on?
+    pub preserve_host: bool,
+    /// How long connecting may take; never zero.
+    pub connect_timeout: Span,
+    /// How long the answer's head may take; never zero.
+    pub response_timeout: Span,
+    /// How long an unused connection is kept; never zero.
+    pub idle_timeout: Span,
+}
+
+/// Where an upstream is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UpstreamAddress {
+    /// Plain HTTP/1.1 over TCP.
+    Http {
+        /// `host:port`, the port always given; IPv6 in brackets.
+        authority: Box<str>,
+    },
+    /// HTTP/1.1 over a unix socket.
+    Unix(PathBuf),
+}
+
+/// `[log]`.
+#[derive(Debug, Clone)]
+pub struct LogConfig {
+    /// How lines look.
+    pub format: LogFormat,
+    /// Which lines are written.
+    pub level: Level,
+    /// Is a line written for every request?
+    pub access: bool,
+    /// Where audit lines go besides standard error.
+    pub audit_file: Option<PathBuf>,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text on a terminal, JSON elsewhere.
+    Auto,
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
