@@ -8,3 +8,4 @@ pub mod coarse;
 pub mod config;
 pub mod entropy;
 pub mod telemetry;
+pub mod workos;

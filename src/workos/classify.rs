@@ -1,0 +1,270 @@
+//! What a refusal of WorkOS means. The word in the body decides, because the status of one and the same word
+//! differs between endpoints and over time; only a status that speaks of WorkOS' own trouble goes before it.
+
+use serde_json::{Map, Value};
+
+use crate::auth::identity::OrganizationId;
+use crate::auth::secret::Secret;
+use crate::workos::code::{ErrorCode, Meaning, look_up};
+use crate::workos::error::{
+    ConnectionId, Misconfiguration, Outage, Rejection, StepUp, StepUpKind, WorkOsError,
+};
+use crate::workos::http::Reply;
+
+/// The one refusal that comes without a word: the organization asked for wants its own sign-in
+/// (<https://workos.com/docs/reference/authkit/authentication-errors/sso-required>).
+const SSO_IN_PROSE: &str = "Must use SSO for selected organization";
+/// Connections that are kept of those that would do.
+const MAX_CONNECTIONS: usize = 16;
+/// Longest address (RFC 5321 §4.5.3.1 allows 64 + 1 + 255).
+const MAX_EMAIL_BYTES: usize = 320;
+
+/// What an answer without 2xx status means.
+pub(super) fn refusal(reply: &Reply) -> WorkOsError {
+    let transient = |cause| WorkOsError::Transient {
+        cause,
+        retry_after: reply.retry_after,
+        request_id: reply.request_id.clone(),
+    };
+    match reply.status {
+        429 => return transient(Outage::RateLimited),
+        400..=407 | 409..=499 => {}
+        status => return transient(Outage::Status(status)),
+    }
+    let fault = |code| misconfigured(reply, code);
+    let Ok(Value::Object(body)) = serde_json::from_slice(&reply.body) else {
+        // A page or a fragment: something between WorkOS and us answered, or WorkOS did in distress.
+        let unreadable = || transient(Outage::Unreadable(reply.status));
+        return if reply.status == 401 { fault(ErrorCode::ABSENT) } else { unreadable() };
+    };
+    let (code, meaning) = word(&body);
+    let step_up = |kind| WorkOsError::Rejected(Rejection::StepUp(step_up(&body, kind, code)));
+    match meaning {
+        Meaning::Over => WorkOsError::Rejected(Rejection::InvalidGrant),
+        Meaning::Sso => step_up(StepUpKind::Sso),
+        Meaning::Mfa => step_up(StepUpKind::Mfa),
+        Meaning::Organization => step_up(StepUpKind::Organization),
+        Meaning::EmailVerification => step_up(StepUpKind::EmailVerification),
+        Meaning::Personal => WorkOsError::Rejected(Rejection::Other(code)),
+        Meaning::Credentials => WorkOsError::Misconfigured(credentials(reply, code)),
+        Meaning::Ours => fault(code),
+        Meaning::Busy => transient(Outage::RateLimited),
+    }
+}
+
+fn misconfigured(reply: &Reply, code: ErrorCode) -> WorkOsError {
+    WorkOsError::Misconfigured(if reply.status == 401 {
+        credentials(reply, code)
+    } else {
+        Misconfiguration::Refused { status: reply.status, code, request_id: reply.request_id.clone() }
+    })
+}
+
+fn credentials(reply: &Reply, code: ErrorCode) -> Misconfiguration {
+    Misconfiguration::Credentials { status: reply.status, code, request_id: reply.request_id.clone() }
+}
+
+/// The word of an answer: WorkOS writes it as `code` or, in the OAuth shape, as `error`.
+fn word(body: &Map<String, Value>) -> (ErrorCode, Meaning) {
+    let words = ["code", "error"].into_iter().filter_map(|name| body.get(name)?.as_str());
+    let found = words.map(look_up).reduce(
+        |first, second| {
+            if first.0 == ErrorCode::UNRECOGNISED { second } else { first }
+        },
+    );
+    found.unwrap_or_else(|| match body.get("message").and_then(Value::as_str) {
+        Some(SSO_IN_PROSE) => look_up("sso_required"),
+        Some(_) | None => (ErrorCode::ABSENT, Meaning::Ours),
+    })
+}
+
+fn step_up(body: &Map<String, Value>, kind: StepUpKind, code: ErrorCode) -> StepUp {
+    let text = |name: &str| body.get(name).and_then(Value::as_str);
+    let inside = |name: &str, inner: &str| body.get(name)?.get(inner)?.as_str();
+    let connections = ["connection_ids", "sso_connection_ids"]
+        .into_iter()
+        .filter_map(|name| body.get(name)?.as_array())
+        .flatten()
+        .filter_map(|id| ConnectionId::parse(id.as_str()?).ok())
+        .take(MAX_CONNECTIONS)
+        .collect();
+    let organization = text("organization_id").or_else(|| inside("organization", "id"));
+    let email = text("email").or_else(|| inside("user", "email")).filter(|email| {
+        !email.is_empty() && email.len() <= MAX_EMAIL_BYTES && !email.chars().any(char::is_control)
+    });
+    StepUp {
+        kind,
+        code,
+        connections,
+        organization: organization.and_then(|id| OrganizationId::parse(id).ok()),
+        login_hint: email.map(|email| Secret::new(email.to_owned())),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::panic, reason = "tests")]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::auth::time::Span;
+    use crate::workos::error::RequestId;
+
+    #[derive(Debug, PartialEq, Eq)]
+    enum Kind {
+        Over,
+        StepUp(StepUpKind),
+        Other,
+        Outage(Outage),
+        Credentials,
+        Refused,
+    }
+
+    fn reply(status: u16, body: &str) -> Reply {
+        Reply {
+            status,
+            retry_after: None,
+            request_id: RequestId::from_header(None),
+            body: body.as_bytes().to_vec(),
+        }
+    }
+
+    fn kind(status: u16, body: &str) -> Kind {
+        match refusal(&reply(status, body)) {
+            WorkOsError::Rejected(Rejection::InvalidGrant) => Kind::Over,
+            WorkOsError::Rejected(Rejection::StepUp(step_up)) => Kind::StepUp(step_up.kind),
+            WorkOsError::Rejected(Rejection::Other(_)) => Kind::Other,
+            WorkOsError::Transient { cause, .. } => Kind::Outage(cause),
+            WorkOsError::Misconfigured(Misconfiguration::Credentials { .. }) => Kind::Credentials,
+            WorkOsError::Misconfigured(Misconfiguration::Refused { .. }) => Kind::Refused,
+            WorkOsError::Misconfigured(Misconfiguration::AccessToken(_)) => panic!("of a refusal"),
+        }
+    }
+
+    #[test]
+    fn the_word_decides_in_either_field_and_under_any_status_of_a_refusal() {
+        for (word, expected) in [
+            ("invalid_grant", Kind::Over),
+            ("sso_required", Kind::StepUp(StepUpKind::Sso)),
+            ("mfa_enrollment", Kind::StepUp(StepUpKind::Mfa)),
+            ("mfa_challenge", Kind::StepUp(StepUpKind::Mfa)),
+            ("mfa_verification", Kind::StepUp(StepUpKind::Mfa)),
+            ("mfa_of_tomorrow", Kind::StepUp(StepUpKind::Mfa)),
+            ("organization_selection_required", Kind::StepUp(StepUpKind::Organization)),
+            ("organization_authentication_methods_required", Kind::StepUp(StepUpKind::Organization)),
+            ("organization_membership_not_found", Kind::StepUp(StepUpKind::Organization)),
+            ("organization_not_found", Kind::StepUp(StepUpKind::Organization)),
+            ("organization_of_tomorrow", Kind::StepUp(StepUpKind::Organization)),
+            ("email_verification_required", Kind::StepUp(StepUpKind::EmailVerification)),
+            ("access_denied", Kind::Other),
+            ("invitation_invalid", Kind::Other),
+            ("invalid_client", Kind::Credentials),
+            ("unauthorized_client", Kind::Credentials),
+            ("too_many_requests", Kind::Outage(Outage::RateLimited)),
+            ("daily_quota_exceeded", Kind::Outage(Outage::RateLimited)),
+        ] {
+            for status in [400, 401, 403, 404, 409, 422] {
+                let code = json!({"code": word, "message": "x"}).to_string();
+                let error = json!({"error": word, "error_description": "x"}).to_string();
+                assert_eq!(kind(status, &code), expected, "code {word} {status}");
+                assert_eq!(kind(status, &error), expected, "error {word} {status}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_refusal_without_a_known_word_is_the_operators_to_mend() {
+        for body in [
+            json!({"error": "invalid_request"}),
+            json!({"error": "word_of_tomorrow"}),
+            json!({"code": "entity_not_found"}),
+            json!({"message": "Not Found"}),
+            json!({"error": 7, "code": null}),
+            json!({}),
+        ] {
+            for status in [400, 403, 404, 405, 409, 410, 422] {
+                assert_eq!(kind(status, &body.to_string()), Kind::Refused, "{status} {body}");
+            }
+            assert_eq!(kind(401, &body.to_string()), Kind::Credentials, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_status_of_distress_goes_before_any_word() {
+        let body = json!({"error": "invalid_grant"}).to_string();
+        assert_eq!(kind(429, &body), Kind::Outage(Outage::RateLimited));
+        for status in [408, 500, 501, 502, 503, 504, 520, 599, 302, 101, 999] {
+            assert_eq!(kind(status, &body), Kind::Outage(Outage::Status(status)));
+        }
+    }
+
+    #[test]
+    fn a_page_or_a_fragment_is_an_outage_except_where_the_status_says_enough() {
+        for body in ["<html>blocked</html>", "", "\"slow down\"", "[]", "{\"error\":\"invalid_gra", "null"] {
+            for status in [400, 403, 404] {
+                assert_eq!(kind(status, body), Kind::Outage(Outage::Unreadable(status)), "{body}");
+            }
+            assert_eq!(kind(401, body), Kind::Credentials, "{body}");
+            assert_eq!(kind(429, body), Kind::Outage(Outage::RateLimited), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_known_word_is_found_beside_an_unknown_one() {
+        assert_eq!(kind(400, r#"{"code":"word_of_tomorrow","error":"invalid_grant"}"#), Kind::Over);
+        assert_eq!(kind(400, r#"{"code":"invalid_grant","error":"word_of_tomorrow"}"#), Kind::Over);
+    }
+
+    #[test]
+    fn the_one_refusal_in_prose_is_understood() {
+        let body = json!({"message": SSO_IN_PROSE}).to_string();
+        assert_eq!(kind(400, &body), Kind::StepUp(StepUpKind::Sso));
+    }
+
+    fn step_up_of(body: &Value) -> StepUp {
+        match refusal(&reply(400, &body.to_string())) {
+            WorkOsError::Rejected(Rejection::StepUp(step_up)) => step_up,
+            other @ (WorkOsError::Rejected(_)
+            | WorkOsError::Transient { .. }
+            | WorkOsError::Misconfigured(_)) => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_step_up_says_what_is_needed_to_go_on() {
+        let step_up = step_up_of(&json!({
+            "error": "sso_required", "email": "ada@example.com",
+            "connection_ids": ["conn_1", 7, "", "conn_2"], "organization_id": "org_1",
+        }));
+        let connections: Vec<&str> = step_up.connections.iter().map(ConnectionId::as_str).collect();
+        assert_eq!(connections, ["conn_1", "conn_2"]);
+        assert_eq!(step_up.organization.as_ref().map(OrganizationId::as_str), Some("org_1"));
+        assert_eq!(step_up.login_hint.as_ref().map(|hint| hint.expose().as_str()), Some("ada@example.com"));
+
+        let step_up = step_up_of(&json!({
+            "error": "organization_authentication_methods_required", "sso_connection_ids": ["conn_3"],
+            "user": {"id": "user_1", "email": "ben@example.com"}, "organization": {"id": "org_2"},
+        }));
+        assert_eq!(step_up.connections.len(), 1);
+        assert_eq!(step_up.organization.as_ref().map(OrganizationId::as_str), Some("org_2"));
+        assert_eq!(step_up.login_hint.as_ref().map(|hint| hint.expose().as_str()), Some("ben@example.com"));
+    }
+
+    #[test]
+    fn a_step_up_takes_nothing_that_cannot_be_what_it_says() {
+        let ids: Vec<String> = (0..100).map(|number| format!("conn_{number}")).collect();
+        let step_up = step_up_of(&json!({
+            "error": "sso_required", "email": "a\nb@example.com", "connection_ids": ids,
+            "organization_id": "org\u{0}", "user": {"email": 7},
+        }));
+        assert_eq!(step_up.connections.len(), MAX_CONNECTIONS);
+        assert_eq!((step_up.organization, step_up.login_hint), (None, None));
+    }
+
+    #[test]
+    fn the_wish_to_wait_comes_along() {
+        let busy = Reply { retry_after: Some(Span::from_secs(3)), ..reply(503, "") };
+        let WorkOsError::Transient { retry_after, .. } = refusal(&busy) else { panic!("not transient") };
+        assert_eq!(retry_after, Some(Span::from_secs(3)));
+    }
+}

@@ -1,0 +1,80 @@
+//! What a person has to do at WorkOS before there are tokens, with all that a new sign-in needs to lead them
+//! there.
+
+use crate::auth::identity::{IdError, OrganizationId};
+use crate::auth::secret::Secret;
+use crate::workos::code::ErrorCode;
+
+/// Longest id that is kept; WorkOS' own are about 40 bytes.
+const MAX_ID_BYTES: usize = 255;
+
+/// What a person has to do before WorkOS gives tokens, and what a new sign-in needs to lead there
+/// (<https://workos.com/docs/reference/authkit/authentication-errors>).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepUp {
+    /// What kind of thing.
+    pub kind: StepUpKind,
+    /// WorkOS' word for it.
+    pub code: ErrorCode,
+    /// The SSO connections that would do, the first one first.
+    pub connections: Vec<ConnectionId>,
+    /// The organization it is about: named by WorkOS, or the one that the refresh asked for.
+    pub organization: Option<OrganizationId>,
+    /// The person's address, for `login_hint`.
+    pub login_hint: Option<Secret<String>>,
+}
+
+/// What kind of thing a person has to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StepUpKind {
+    /// Sign in through one of the organization's connections.
+    Sso,
+    /// Enrol a second factor, or use it.
+    Mfa,
+    /// Choose an organization, or sign in as their organization wants it.
+    Organization,
+    /// Prove that the address is theirs.
+    EmailVerification,
+}
+
+/// An SSO connection at WorkOS (`conn_…`).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ConnectionId(Box<str>);
+
+impl ConnectionId {
+    /// Takes the text when it can be an identifier: not empty, at most 255 bytes, no control characters.
+    ///
+    /// # Errors
+    /// [`IdError`] names what is wrong with the text.
+    pub fn parse(text: &str) -> Result<Self, IdError> {
+        if text.is_empty() {
+            Err(IdError::Empty)
+        } else if text.len() > MAX_ID_BYTES {
+            Err(IdError::TooLong)
+        } else if text.chars().any(char::is_control) {
+            Err(IdError::ControlCharacter)
+        } else {
+            Ok(Self(text.into()))
+        }
+    }
+
+    /// The identifier as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_id_follows_the_rules_of_all_ids() {
+        assert_eq!(ConnectionId::parse(""), Err(IdError::Empty));
+        assert_eq!(ConnectionId::parse(&"c".repeat(256)), Err(IdError::TooLong));
+        assert_eq!(ConnectionId::parse("conn\n1"), Err(IdError::ControlCharacter));
+        assert_eq!(ConnectionId::parse("conn_1").unwrap().as_str(), "conn_1");
+    }
+}
