@@ -7,5 +7,7 @@ pub mod clock;
 pub mod coarse;
 pub mod config;
 pub mod entropy;
+pub mod lease;
 pub mod telemetry;
+pub mod upstream;
 pub mod workos;
