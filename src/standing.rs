@@ -1,0 +1,197 @@
+//! What this process knows of each session beyond its cookie: the newest generation, or that it was ended.
+//! Written by the control runtime and by sign-outs, read by every data thread without waiting.
+//!
+//! **A writer marks, then answers**: whoever is told that a session ended, or gets a renewed one, is told after
+//! the mark is visible to every thread.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use papaya::HashMap;
+
+use crate::auth::presented;
+use crate::auth::session::{Generation, Session, SessionId};
+use crate::auth::time::Timestamp;
+
+/// Entries kept before the oldest give way. One is about 64 bytes: 100,000 are six megabytes, and a process
+/// that renews each session every five minutes fills them with 100,000 sessions in use.
+const CAPACITY: usize = 100_000;
+/// How many go at once when the table is full, so that the search for the oldest is rare.
+const EVICTION: usize = CAPACITY / 10;
+
+/// What is known of sessions, bounded; see the module's text.
+#[derive(Debug)]
+pub struct StandingTable {
+    entries: HashMap<SessionId, Entry>,
+    /// Marks made up to this instant may have been forgotten: milliseconds since the epoch.
+    forgotten_until: AtomicI64,
+    capacity: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Entry {
+    mark: Mark,
+    marked_at: Timestamp,
+    /// From here on no cookie of the session can be served, and the mark is of no more use.
+    until: Timestamp,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    Newest(Generation),
+    Ended,
+}
+
+impl Default for StandingTable {
+    fn default() -> Self {
+        Self::with_capacity(CAPACITY)
+    }
+}
+
+impl StandingTable {
+    fn with_capacity(capacity: usize) -> Self {
+        Self { entries: HashMap::new(), forgotten_until: AtomicI64::new(i64::MIN), capacity }
+    }
+
+    /// Does this session, as it came, still stand?
+    #[must_use]
+    pub fn of(&self, session: &Session) -> presented::Standing {
+        match self.entries.pin().get(&session.id()).map(|entry| entry.mark) {
+            Some(Mark::Ended) => presented::Standing::Ended,
+            Some(Mark::Newest(newest)) if newest > session.generation() => presented::Standing::Superseded,
+            Some(Mark::Newest(_)) => presented::Standing::Live,
+            None if session.access_issued_at() <= self.forgotten_until() => presented::Standing::MustRefresh,
+            None => presented::Standing::Live,
+        }
+    }
+
+    /// Was this session ended?
+    #[must_use]
+    pub fn has_ended(&self, id: SessionId) -> bool {
+        self.entries.pin().get(&id).is_some_and(|entry| entry.mark == Mark::Ended)
+    }
+
+    /// Marks a session as ended, for as long as a cookie of it could be served. Ended stays ended.
+    pub fn end(&self, id: SessionId, until: Timestamp, now: Timestamp) {
+        self.entries.pin().insert(id, Entry { mark: Mark::Ended, marked_at: now, until });
+        self.make_room();
+    }
+
+    /// Marks the newest generation of a session. An ended session stays ended, a newer generation newest.
+    pub fn renewed(&self, id: SessionId, generation: Generation, until: Timestamp, now: Timestamp) {
+        let fresh = Entry { mark: Mark::Newest(generation), marked_at: now, until };
+        self.entries.pin().update_or_insert(
+            id,
+            |known| match known.mark {
+                Mark::Ended => *known,
+                Mark::Newest(newest) if newest > generation => *known,
+                Mark::Newest(_) => fresh,
+            },
+            fresh,
+        );
+        self.make_room();
+    }
+
+    /// Forgets marks that can no longer matter. Called on the control runtime's tick.
+    pub fn sweep(&self, now: Timestamp) {
+        self.entries.pin().retain(|_, entry| entry.until > now);
+    }
+
+    /// How many marks are kept.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Is nothing marked?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    fn forgotten_until(&self) -> Timestamp {
+        Timestamp::from_unix_millis(self.forgotten_until.load(Ordering::Acquire))
+    }
+
+    /// The oldest marks give way to a watermark. The watermark rises first: between the two steps a session is
+    /// asked to refresh too often, never too seldom.
+    fn make_room(&self) {
+        if self.entries.len() <= self.capacity {
+            return;
+        }
+        let entries = self.entries.pin();
+        let mut ages: Vec<Timestamp> = entries.values().map(|entry| entry.marked_at).collect();
+        let nth = EVICTION.min(self.capacity / 10).min(ages.len().saturating_sub(1));
+        let (_, edge, _) = ages.select_nth_unstable(nth);
+        let edge = *edge;
+        self.forgotten_until.fetch_max(edge.unix_millis(), Ordering::AcqRel);
+        entries.retain(|_, entry| entry.marked_at > edge);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::presented::Standing;
+    use crate::auth::session::tests::session;
+    use crate::auth::time::Span;
+
+    const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
+
+    fn later(seconds: u64) -> Timestamp {
+        NOW.plus(Span::from_secs(seconds))
+    }
+
+    #[test]
+    fn an_unknown_session_stands() {
+        assert_eq!(StandingTable::default().of(&session(NOW)), Standing::Live);
+    }
+
+    #[test]
+    fn a_late_renewal_does_not_revive_an_ended_session() {
+        let table = StandingTable::default();
+        let session = session(NOW);
+        table.end(session.id(), later(600), NOW);
+        table.renewed(session.id(), session.generation().next(), later(600), NOW);
+        assert_eq!(table.of(&session), Standing::Ended);
+    }
+
+    #[test]
+    fn an_older_generation_is_superseded_and_never_wins_back() {
+        let table = StandingTable::default();
+        let session = session(NOW);
+        let newer = session.generation().next().next();
+        table.renewed(session.id(), newer, later(600), NOW);
+        table.renewed(session.id(), session.generation().next(), later(600), NOW);
+        assert_eq!(table.of(&session), Standing::Superseded);
+    }
+
+    #[test]
+    fn marks_are_swept_once_no_cookie_of_the_session_could_be_served() {
+        let table = StandingTable::default();
+        let session = session(NOW);
+        table.end(session.id(), later(600), NOW);
+        table.sweep(later(599));
+        assert!(table.has_ended(session.id()));
+        table.sweep(later(600));
+        assert!(table.is_empty());
+    }
+
+    #[test]
+    fn a_full_table_asks_old_sessions_to_refresh_instead_of_reviving_one() {
+        let table = StandingTable::with_capacity(20);
+        let ended = session(NOW);
+        table.end(ended.id(), later(9_000), NOW);
+        for byte in 100..125_u8 {
+            let at = later(u64::from(byte));
+            table.end(SessionId::from_bytes([byte; 16]), later(9_000), at);
+        }
+        assert!(table.len() <= 20);
+        assert!(!table.has_ended(ended.id()));
+        assert_eq!(table.of(&ended), Standing::MustRefresh);
+        assert_eq!(table.of(&session_issued(later(500))), Standing::Live);
+    }
+
+    fn session_issued(at: Timestamp) -> Session {
+        session(at)
+    }
+}
