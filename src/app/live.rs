@@ -1,0 +1,198 @@
+//! From the configuration to what the parts are handed: each gets its own settings, and none the whole.
+
+use std::sync::Arc;
+
+use thiserror::Error;
+use url::Url;
+
+use crate::auth::cookie::{CookiePolicy, CookiePolicyError, Transport};
+use crate::auth::gate::Gate;
+use crate::auth::keyring::Audience;
+use crate::auth::policy::Policy;
+use crate::auth::time::Span;
+use crate::config::listen::Listen as ConfigListen;
+use crate::config::settings::{Config, CountLimit, Selector, UpstreamAddress, UpstreamConfig};
+use crate::server::client_addr::{TrustedPeers, UnixTrust};
+use crate::server::content_security_policy;
+use crate::server::listener::Listen;
+use crate::server::live::{
+    AccessLogging, AuthorizeSettings, ConnectionLimits, Live, RequestLimits, RouteLabels, WayIn,
+};
+use crate::server::site::{Scheme, Site};
+use crate::store::Sealer;
+use crate::store::cookie::CookieStore;
+use crate::telemetry::Metrics;
+use crate::upstream::{Address, HostHeader, Upstream};
+use crate::workos;
+
+/// Why settings that are valid one by one do not fit together.
+#[derive(Debug, Error)]
+pub enum LiveError {
+    /// The cookies cannot be set as configured.
+    #[error("the session cookie cannot be set: {0}")]
+    Cookies(#[from] CookiePolicyError),
+    /// An address of WorkOS' does not parse.
+    #[error("workos.api_url is not a URL")]
+    ApiUrl,
+}
+
+/// What the app is made of.
+#[derive(Debug)]
+pub struct AppSettings {
+    /// Where to listen.
+    pub listen: Listen,
+    /// Where the admin listener listens.
+    pub admin_listen: Listen,
+    /// How many data threads.
+    pub threads: usize,
+    /// Limits on connections.
+    pub connection_limits: ConnectionLimits,
+    /// How long to serve on after the signal to end.
+    pub drain_delay: Span,
+    /// How long to wait for what is in flight.
+    pub drain_timeout: Span,
+    api_url: Url,
+    config: Config,
+}
+
+impl AppSettings {
+    /// The settings of this configuration.
+    ///
+    /// # Errors
+    /// [`LiveError`] when they do not fit together.
+    pub fn new(config: Config) -> Result<Self, LiveError> {
+        let server = &config.server;
+        let limits = &server.limits;
+        let connection_limits = ConnectionLimits {
+            connections: limits.connections,
+            header_bytes: limits.header_bytes,
+            header_timeout: limits.header_timeout,
+            idle_timeout: limits.idle_timeout,
+            requests_in_flight: match limits.requests_in_flight {
+                CountLimit::Unlimited => None,
+                CountLimit::Max(most) => Some(most),
+            },
+        };
+        Ok(Self {
+            listen: listen(&server.listen),
+            admin_listen: listen(&config.admin.listen),
+            threads: server.threads,
+            connection_limits,
+            drain_delay: server.drain_delay,
+            drain_timeout: server.drain_timeout,
+            api_url: Url::parse(config.workos.api_url.as_str()).map_err(|_| LiveError::ApiUrl)?,
+            config,
+        })
+    }
+
+    pub(super) fn workos_settings(&self) -> workos::Settings {
+        let workos = &self.config.workos;
+        workos::Settings {
+            api_url: self.api_url.clone(),
+            client_id: workos.client_id.clone(),
+            api_key: workos.api_key.clone(),
+            issuers: workos.issuers.clone(),
+            request_timeout: workos.request_timeout,
+            allow_http: workos.allow_http,
+        }
+    }
+
+    pub(super) fn live(&self, metrics: &Metrics) -> Result<Live, LiveError> {
+        let config = &self.config;
+        let sealer = Arc::new(self.sealer()?);
+        let names = config.routes.iter().map(|route| &*route.name);
+        let routes = RouteLabels::new(metrics, names);
+        let gate = Gate::new(
+            Policy::new(config.routes.clone(), config.default, config.server.auth_path.clone()),
+            config.session.lifetimes,
+            config.wanted.clone(),
+            config.server.public_url.origin().into(),
+        )
+        .within_organization(config.workos.organization_id.clone());
+        Ok(Live {
+            number: 1,
+            gate: Arc::new(gate),
+            site: self.site(),
+            store: Arc::new(CookieStore::new(Arc::clone(&sealer))),
+            sealer,
+            headers: config.identity.clone(),
+            upstreams: config.upstreams.iter().map(upstream).collect(),
+            upstream_names: config.upstreams.iter().map(|one| Arc::from(&*one.name)).collect(),
+            trusted: self.trusted(),
+            authorize: self.authorize(),
+            limits: RequestLimits {
+                body_bytes: config.server.limits.body_bytes,
+                body_idle_timeout: config.server.limits.body_idle_timeout,
+            },
+            page_policy: content_security_policy(&self.api_url.origin().ascii_serialization()),
+            access_log: if config.log.access { AccessLogging::On } else { AccessLogging::Off },
+            routes,
+        })
+    }
+
+    fn sealer(&self) -> Result<Sealer, LiveError> {
+        let (session, public_url) = (&self.config.session, &self.config.server.public_url);
+        let client_id = &self.config.workos.client_id;
+        let (transport, audience) = match &session.cookie_domain {
+            Some(_) => (Transport::Https, Audience::domain_wide(client_id)),
+            None => (
+                if public_url.is_https() { Transport::Https } else { Transport::HttpLoopback },
+                Audience::host_only(client_id, public_url.origin()),
+            ),
+        };
+        let domain = session.cookie_domain.as_deref();
+        let cookies = CookiePolicy::new(&session.cookie_name, transport, domain, session.same_site)?;
+        Ok(Sealer::new(Arc::clone(&session.keyring), audience, cookies))
+    }
+
+    fn site(&self) -> Site {
+        let server = &self.config.server;
+        let scheme = if server.public_url.is_https() { Scheme::Https } else { Scheme::Http };
+        let (origin, authority) = (server.public_url.origin(), server.public_url.authority());
+        Site::new(origin, authority, scheme, &server.auth_path, server.hosts.clone())
+    }
+
+    fn trusted(&self) -> TrustedPeers {
+        let proxies = &self.config.server.trusted_proxies;
+        let unix = if proxies.trusts_unix_peers() { UnixTrust::Trusted } else { UnixTrust::Untrusted };
+        TrustedPeers::new(proxies.networks().to_vec(), unix)
+    }
+
+    fn authorize(&self) -> AuthorizeSettings {
+        let workos = &self.config.workos;
+        AuthorizeSettings {
+            api_url: self.api_url.clone(),
+            client_id: workos.client_id.clone(),
+            way_in: match &workos.selector {
+                Selector::Provider(name) => WayIn::Provider(name.clone()),
+                Selector::Connection(id) => WayIn::Connection(id.clone()),
+            },
+            organization_id: workos.organization_id.clone(),
+        }
+    }
+}
+
+fn listen(listen: &ConfigListen) -> Listen {
+    match listen {
+        ConfigListen::Tcp(address) => Listen::Tcp(*address),
+        ConfigListen::Unix(path) => Listen::Unix(path.clone()),
+    }
+}
+
+fn upstream(config: &UpstreamConfig) -> Upstream {
+    let address = match &config.address {
+        UpstreamAddress::Unix(path) => Address::Unix(path.clone()),
+        UpstreamAddress::Http { authority } => {
+            let (host, port) = authority.rsplit_once(':').unwrap_or((authority, "80"));
+            Address::tcp(host, port.parse().unwrap_or(80))
+        }
+    };
+    Upstream {
+        name: config.name.clone(),
+        host: if config.preserve_host { HostHeader::Keep } else { HostHeader::of(&address) },
+        address,
+        connect_timeout: config.connect_timeout,
+        response_timeout: config.response_timeout,
+        idle_timeout: config.idle_timeout,
+    }
+}

@@ -1,0 +1,254 @@
+//! The command line: what can be asked of the program, and the exit codes it answers with. One file for each
+//! command; here they are only told apart.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::config;
+use crate::config::problem::Problems;
+use crate::config::render::{self, Style};
+use crate::config::source::Environment;
+
+mod check;
+mod healthcheck;
+mod keys;
+mod serve;
+
+/// What the program answers to the shell, by the numbers of `sysexits.h`. When several would apply, the
+/// highest is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Exit {
+    /// 0: done, or stopped because a signal asked for it; `check` found nothing worse than warnings.
+    Good = 0,
+    /// 64: the command line asks for something that does not exist or cannot be.
+    Usage = 64,
+    /// 69: an address cannot be bound, or the process that `healthcheck` asked is not ready.
+    Unavailable = 69,
+    /// 70: a fault of the program or of the machine below it.
+    Internal = 70,
+    /// 77: credentials were refused.
+    Refused = 77,
+    /// 78: the configuration is wrong.
+    Configuration = 78,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        // The discriminants are the codes.
+        Self::from(exit as u8)
+    }
+}
+
+/// Where a command writes.
+pub struct Console<'a> {
+    out: Box<dyn Write + 'a>,
+    err: Box<dyn Write + 'a>,
+    style: Style,
+}
+
+impl<'a> Console<'a> {
+    /// A console that writes there; `style` is how problems look on `err`.
+    pub fn new(out: impl Write + 'a, err: impl Write + 'a, style: Style) -> Self {
+        Self { out: Box::new(out), err: Box::new(err), style }
+    }
+
+    /// The process's own.
+    fn of_process(environment: &Environment) -> Self {
+        let style = if !io::stderr().is_terminal() {
+            Style::Lines
+        } else if environment.refuses_colour() || environment.text("TERM") == Some("dumb") {
+            Style::Plain
+        } else {
+            Style::Coloured
+        };
+        Self::new(io::stdout(), io::stderr(), style)
+    }
+
+    /// Writes the result of a command. Nobody may be there to read it, which is no fault of the command.
+    fn print(&mut self, text: &str) {
+        let _ = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
+    }
+
+    /// Writes what is to be known beside the result.
+    fn note(&mut self, text: &str) {
+        let _ = self.err.write_all(text.as_bytes()).and_then(|()| self.err.flush());
+    }
+
+    /// Writes what is wrong with the configuration.
+    fn report(&mut self, problems: &Problems) -> Exit {
+        let text = render::report(problems, self.style);
+        self.note(&text);
+        Exit::Configuration
+    }
+}
+
+impl fmt::Debug for Console<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Console").field("style", &self.style).finish_non_exhaustive()
+    }
+}
+
+/// An authenticating reverse proxy: WorkOS sign-in in front of any web application.
+#[derive(Debug, Parser)]
+#[command(name = "vestibule", version, arg_required_else_help = true, disable_help_subcommand = true)]
+struct Arguments {
+    /// Configuration file [default: $VESTIBULE_CONFIG, else ./vestibule.toml, else
+    /// /etc/vestibule/vestibule.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the proxy
+    Serve,
+    /// Prove the configuration, stage by stage, and say the cure for each failure
+    Check {
+        /// Look at files and values only, not at the network
+        #[arg(long)]
+        offline: bool,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Sealing keys
+    #[command(subcommand, arg_required_else_help = true)]
+    Keys(KeysCommand),
+    /// Ask a running process whether it is ready
+    Healthcheck,
+}
+
+#[derive(Debug, Subcommand)]
+enum KeysCommand {
+    /// Make a sealing key
+    New {
+        /// File to write it to, readable by its owner alone; must not exist yet [default: standard output]
+        file: Option<PathBuf>,
+    },
+}
+
+/// Runs the program: `arguments` are the process's own, the program's name first.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    let environment = Environment::from_process();
+    let mut console = Console::of_process(&environment);
+    run_in(arguments, &environment, &mut console)
+}
+
+/// Runs the program in this environment, writing there.
+pub fn run_in(
+    arguments: impl IntoIterator<Item = OsString>,
+    environment: &Environment,
+    console: &mut Console<'_>,
+) -> Exit {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => return usage(&error, console),
+    };
+    let file = arguments.config.as_deref();
+    match arguments.command {
+        Command::Serve => match config::load(file, environment) {
+            Ok(loaded) => serve::run(loaded, console),
+            Err(problems) => console.report(&problems),
+        },
+        Command::Check { offline: false, .. } => {
+            let text = "this version checks what it can without the network: say check --offline";
+            usage(&Arguments::command().error(ErrorKind::MissingRequiredArgument, text), console)
+        }
+        Command::Check { offline: true, json } => {
+            let form = if json { check::Form::Json } else { check::Form::Text };
+            check::run(file, environment, form, console)
+        }
+        Command::Keys(KeysCommand::New { file }) => keys::new(file.as_deref(), console),
+        Command::Healthcheck => healthcheck::run(file, environment, console),
+    }
+}
+
+/// Help and version are answers, everything else that clap says is about a wrong command line.
+fn usage(error: &clap::Error, console: &mut Console<'_>) -> Exit {
+    let text = match console.style {
+        Style::Coloured => error.render().ansi().to_string(),
+        Style::Plain | Style::Lines => error.render().to_string(),
+    };
+    if error.use_stderr() {
+        console.note(&text);
+        Exit::Usage
+    } else {
+        console.print(&text);
+        Exit::Good
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    /// Exit code, standard output and standard error of one run.
+    pub(super) fn vestibule(arguments: &[&str], environment: &Environment) -> (Exit, String, String) {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let arguments = std::iter::once(&"vestibule").chain(arguments).map(OsString::from);
+        let exit = run_in(arguments, environment, &mut Console::new(&mut out, &mut err, Style::Lines));
+        (exit, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn help_and_version_are_answers() {
+        let nothing = Environment::default();
+        let (exit, out, err) = vestibule(&["--version"], &nothing);
+        assert_eq!(
+            (exit, &*out, &*err),
+            (Exit::Good, concat!("vestibule ", env!("CARGO_PKG_VERSION"), "\n"), "")
+        );
+        let (exit, out, _) = vestibule(&["--help"], &nothing);
+        assert_eq!(exit, Exit::Good);
+        assert!(
+            ["serve", "check", "keys", "healthcheck", "--config"].iter().all(|word| out.contains(word)),
+            "{out}"
+        );
+    }
+
+    #[test]
+    fn a_wrong_command_line_is_64() {
+        for arguments in [&["frobnicate"][..], &[], &["serve", "--tls"], &["keys"], &["serve", "--config"]] {
+            let (exit, out, err) = vestibule(arguments, &Environment::default());
+            assert_eq!((exit, &*out), (Exit::Usage, ""), "{arguments:?}");
+            assert!(!err.is_empty());
+        }
+    }
+
+    #[test]
+    fn check_says_that_it_wants_to_be_told_offline() {
+        let (exit, out, err) = vestibule(&["check"], &Environment::default());
+        assert_eq!((exit, &*out), (Exit::Usage, ""));
+        assert!(err.contains("--offline"), "{err}");
+    }
+
+    #[test]
+    fn serving_without_a_good_configuration_is_78() {
+        let (exit, _, err) = vestibule(&["serve", "--config", "/nonexistent.toml"], &Environment::default());
+        assert_eq!(exit, Exit::Configuration);
+        assert!(err.contains("/nonexistent.toml"), "{err}");
+    }
+
+    #[test]
+    fn exit_codes_are_those_of_sysexits() {
+        let codes =
+            [Exit::Good, Exit::Usage, Exit::Unavailable, Exit::Internal, Exit::Refused, Exit::Configuration];
+        assert_eq!(codes.map(|exit| exit as u8), [0, 64, 69, 70, 77, 78]);
+    }
+}

@@ -1,0 +1,225 @@
+//! What data threads ask of the control runtime beside renewals: exchanging a code for tokens, and ending
+//! sessions at WorkOS. The work belongs to the task here, so a browser that hangs up cancels nothing.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::identity::WorkOsSessionId;
+use crate::auth::secret::Secret;
+use crate::auth::session::Tokens;
+use crate::auth::time::Span;
+use crate::clock::{Clock, Moment};
+use crate::standing::StandingTable;
+use crate::workos::{EndUser, WorkOs, WorkOsError};
+
+/// Questions that may wait; more wait at the sender.
+const ASKS: usize = 1_024;
+/// Exchanges at one time.
+const EXCHANGES: usize = 64;
+/// Sessions whose end WorkOS is still to be told of; beyond that the oldest is given up, and ends there by its
+/// own lifetimes.
+const REVOCATIONS: usize = 10_000;
+/// How often due revocations are sent and the table of standings is swept.
+const TICK: Span = Span::from_secs(1);
+/// A revocation that failed for a passing reason is tried so often in all.
+const REVOCATION_TRIES: u8 = 3;
+
+/// Asks the control runtime. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Control {
+    asks: mpsc::Sender<Ask>,
+}
+
+#[derive(Debug)]
+enum Ask {
+    Exchange(Box<Exchange>),
+    Revoke { session: WorkOsSessionId, after: Span, done: Option<oneshot::Sender<()>> },
+}
+
+#[derive(Debug)]
+struct Exchange {
+    code: Secret<String>,
+    verifier: Secret<String>,
+    end_user: EndUser,
+    answer: oneshot::Sender<Result<Tokens, WorkOsError>>,
+}
+
+impl Control {
+    /// The asking side, and the desk to run on the control runtime.
+    #[must_use]
+    pub fn new(workos: WorkOs, standing: Arc<StandingTable>, clock: Clock) -> (Self, ControlDesk) {
+        let (asks, inbox) = mpsc::channel(ASKS);
+        let desk = ControlDesk {
+            inbox,
+            work: JoinSet::new(),
+            waiting: VecDeque::new(),
+            revocations: VecDeque::new(),
+            workos,
+            standing,
+            clock,
+        };
+        (Self { asks }, desk)
+    }
+
+    /// Exchanges a code; `None` when the process is ending.
+    pub async fn exchange(
+        &self,
+        code: Secret<String>,
+        verifier: Secret<String>,
+        end_user: EndUser,
+    ) -> Option<Result<Tokens, WorkOsError>> {
+        let (answer, result) = oneshot::channel();
+        let exchange = Exchange { code, verifier, end_user, answer };
+        self.asks.send(Ask::Exchange(Box::new(exchange))).await.ok()?;
+        result.await.ok()
+    }
+
+    /// Ends a session at WorkOS after so long, in the background.
+    pub async fn revoke_later(&self, session: WorkOsSessionId, after: Span) {
+        let _ = self.asks.send(Ask::Revoke { session, after, done: None }).await;
+    }
+
+    /// Ends a session at WorkOS now; resolves when the first try is over, whatever became of it.
+    pub async fn revoke_now(&self, session: WorkOsSessionId) {
+        let (done, over) = oneshot::channel();
+        let ask = Ask::Revoke { session, after: Span::ZERO, done: Some(done) };
+        if self.asks.send(ask).await.is_ok() {
+            let _ = over.await;
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Revocation {
+    session: WorkOsSessionId,
+    due: Moment,
+    tries: u8,
+    done: Option<oneshot::Sender<()>>,
+}
+
+/// What a piece of work leaves to do.
+enum Done {
+    Nothing,
+    TryAgain(Revocation),
+}
+
+/// The desk that does the work; [`run`](Self::run) it on the control runtime.
+#[derive(Debug)]
+pub struct ControlDesk {
+    inbox: mpsc::Receiver<Ask>,
+    work: JoinSet<Done>,
+    waiting: VecDeque<Box<Exchange>>,
+    revocations: VecDeque<Revocation>,
+    workos: WorkOs,
+    standing: Arc<StandingTable>,
+    clock: Clock,
+}
+
+impl std::fmt::Debug for Done {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Done")
+    }
+}
+
+impl ControlDesk {
+    /// Works until `stop`; then sends what revocations are left, once, and ends.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut ticker = self.clock.ticker(TICK);
+        loop {
+            tokio::select! {
+                ask = self.inbox.recv() => match ask {
+                    Some(ask) => self.take(ask),
+                    None => break,
+                },
+                Some(done) = self.work.join_next() => {
+                    if let Ok(Done::TryAgain(revocation)) = done {
+                        self.postpone(revocation);
+                    }
+                    self.start_exchanges();
+                }
+                () = ticker.tick() => {
+                    self.standing.sweep(self.clock.now());
+                    self.send_due(self.clock.monotonic());
+                }
+                () = stop.cancelled() => break,
+            }
+        }
+        for revocation in std::mem::take(&mut self.revocations) {
+            self.revoke(revocation);
+        }
+        while self.work.join_next().await.is_some() {}
+    }
+
+    fn take(&mut self, ask: Ask) {
+        match ask {
+            Ask::Exchange(exchange) => {
+                self.waiting.push_back(exchange);
+                self.start_exchanges();
+            }
+            Ask::Revoke { session, after, done } => {
+                let due = self.clock.monotonic().plus(after);
+                let revocation = Revocation { session, due, tries: 0, done };
+                if after.is_zero() { self.revoke(revocation) } else { self.postpone(revocation) }
+            }
+        }
+    }
+
+    fn start_exchanges(&mut self) {
+        while self.work.len() < EXCHANGES {
+            let Some(exchange) = self.waiting.pop_front() else { return };
+            let workos = self.workos.clone();
+            self.work.spawn(async move {
+                let Exchange { code, verifier, end_user, answer } = *exchange;
+                let _ = answer.send(workos.exchange(&code, &verifier, &end_user).await);
+                Done::Nothing
+            });
+        }
+    }
+
+    fn postpone(&mut self, revocation: Revocation) {
+        if self.revocations.len() >= REVOCATIONS {
+            tracing::warn!(
+                "too many sessions wait to be ended at WorkOS; one ends by its own lifetime there"
+            );
+            self.revocations.pop_front();
+        }
+        self.revocations.push_back(revocation);
+    }
+
+    fn send_due(&mut self, now: Moment) {
+        let (due, later) = std::mem::take(&mut self.revocations).into_iter().partition(|one| one.due <= now);
+        self.revocations = later;
+        let due: VecDeque<Revocation> = due;
+        for revocation in due {
+            self.revoke(revocation);
+        }
+    }
+
+    fn revoke(&mut self, mut revocation: Revocation) {
+        let (workos, clock) = (self.workos.clone(), self.clock.clone());
+        self.work.spawn(async move {
+            let result = workos.revoke_session(&revocation.session).await;
+            if let Some(done) = revocation.done.take() {
+                let _ = done.send(());
+            }
+            revocation.tries += 1;
+            match result {
+                Ok(()) => Done::Nothing,
+                Err(WorkOsError::Transient { retry_after, .. }) if revocation.tries < REVOCATION_TRIES => {
+                    let wait = retry_after.unwrap_or(Span::from_secs(5));
+                    revocation.due = clock.monotonic().plus(wait);
+                    Done::TryAgain(revocation)
+                }
+                // A session that the browser's own sign-out has ended already is unknown there by now.
+                Err(error) => {
+                    tracing::info!(%error, "WorkOS did not end a session that was signed out here");
+                    Done::Nothing
+                }
+            }
+        });
+    }
+}

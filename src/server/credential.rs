@@ -1,0 +1,144 @@
+//! Finds out whom a request speaks for: cookie texts to sessions, by the thread's cache or the store, then what
+//! the process knows of the session beyond its cookie.
+
+use std::sync::Arc;
+
+use crate::auth::cookie::{Candidates, Chosen, RequestCookies, choose};
+use crate::auth::presented::{Dependency, OpenSession, Presented, Standing};
+use crate::auth::sealed_cookie::SealedWith;
+use crate::auth::session::Session;
+use crate::server::data_thread::DataThread;
+use crate::server::live::Live;
+
+/// What was found, and what it means for the cookies.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// For the gate.
+    pub(crate) presented: Presented,
+    /// Is the session to be written back, whatever else happens?
+    pub(crate) rewrite: Rewrite,
+    /// How many cookies the session came in: further ones that came along are surplus, and expire.
+    pub(crate) parts: usize,
+}
+
+/// Is a session's cookie to be written again?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rewrite {
+    /// No: the browser has it as it should be.
+    No,
+    /// Yes: it was sealed with an older key, or a newer state of the session is known.
+    Yes,
+    /// The cookies contradict each other: they are to be cleared.
+    Clear,
+}
+
+impl Found {
+    /// Nothing was looked for.
+    pub(crate) const fn none() -> Self {
+        Self { presented: Presented::Nothing, rewrite: Rewrite::No, parts: usize::MAX }
+    }
+
+    /// The session that was found, whatever it is worth.
+    pub(crate) const fn session(&self) -> Option<&Arc<OpenSession>> {
+        match &self.presented {
+            Presented::Session(open, _) => Some(open),
+            Presented::Nothing
+            | Presented::Program(_)
+            | Presented::Invalid(_)
+            | Presented::Unavailable(_) => None,
+        }
+    }
+
+    const fn nothing(rewrite: Rewrite) -> Self {
+        Self { presented: Presented::Nothing, rewrite, parts: 0 }
+    }
+
+    const fn unavailable(dependency: Dependency) -> Self {
+        Self { presented: Presented::Unavailable(dependency), rewrite: Rewrite::No, parts: usize::MAX }
+    }
+}
+
+/// Finds out whom the request speaks for.
+pub(crate) async fn present(thread: &DataThread, live: &Live, cookies: &RequestCookies<'_>) -> Found {
+    let texts = match cookies.session_texts() {
+        Candidates::Texts(texts) => texts,
+        Candidates::TooMany => return Found::nothing(Rewrite::Clear),
+    };
+    let mut opened = Vec::new();
+    for text in &texts {
+        match open(thread, live, text).await {
+            Ok(Some(session)) => opened.push(session),
+            Ok(None) => {}
+            Err(dependency) => return Found::unavailable(dependency),
+        }
+    }
+    let several = opened.len() > 1;
+    let (open, sealed_with, parts) = match choose(opened.into_iter().map(Candidate)) {
+        Chosen::None => return Found::nothing(Rewrite::No),
+        Chosen::Conflict => return Found::nothing(Rewrite::Clear),
+        Chosen::One(Candidate(CachedSession { open, sealed_with, parts })) => (open, sealed_with, parts),
+    };
+    let rewrite = if several || sealed_with == SealedWith::Older { Rewrite::Yes } else { Rewrite::No };
+    match thread.shared.standing.of(&open.session) {
+        Standing::Superseded => match newest(thread, live, &open).await {
+            Some(newer) => {
+                Found { presented: Presented::Session(newer, Standing::Live), rewrite: Rewrite::Yes, parts }
+            }
+            None => Found {
+                presented: Presented::Session(open, Standing::Superseded),
+                rewrite: Rewrite::No,
+                parts,
+            },
+        },
+        standing @ (Standing::Live | Standing::Ended | Standing::MustRefresh) => {
+            Found { presented: Presented::Session(open, standing), rewrite, parts }
+        }
+    }
+}
+
+/// A session with its headers prepared.
+pub(crate) fn prepare(live: &Live, session: Session) -> Arc<OpenSession> {
+    let headers = live.headers.prepare(session.identity());
+    Arc::new(OpenSession { session, headers })
+}
+
+/// The newest state of a session that this process has renewed, if it still remembers.
+pub(crate) async fn newest(
+    thread: &DataThread,
+    live: &Live,
+    open: &Arc<OpenSession>,
+) -> Option<Arc<OpenSession>> {
+    let older = Arc::new(open.session.clone());
+    let newest = thread.shared.refresher.winner(older).await?;
+    Some(prepare(live, (*newest).clone().seen(open.session.last_seen_at())))
+}
+
+/// A session as the thread's cache keeps it.
+#[derive(Debug, Clone)]
+pub(crate) struct CachedSession {
+    pub(crate) open: Arc<OpenSession>,
+    pub(crate) sealed_with: SealedWith,
+    pub(crate) parts: usize,
+}
+
+struct Candidate(CachedSession);
+
+impl std::borrow::Borrow<Session> for Candidate {
+    fn borrow(&self) -> &Session {
+        &self.0.open.session
+    }
+}
+
+async fn open(thread: &DataThread, live: &Live, text: &str) -> Result<Option<CachedSession>, Dependency> {
+    if let Some(cached) = thread.cached_session(text, live.number) {
+        return Ok(Some(cached));
+    }
+    let opened = live.store.load(text).await.map_err(|_| Dependency::Store)?;
+    let Some(opened) = opened else { return Ok(None) };
+    // The browser has this generation: its result need not be remembered for it any longer.
+    thread.shared.refresher.presented(&opened.session);
+    let open = prepare(live, opened.session);
+    let cached = CachedSession { open, sealed_with: opened.sealed_with, parts: opened.parts };
+    thread.cache_session(text, live.number, cached.clone());
+    Ok(Some(cached))
+}

@@ -1,0 +1,251 @@
+//! What the data threads share: the configuration of the moment, swapped whole, and the few things that live
+//! as long as the process.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+
+use arc_swap::ArcSwap;
+use http::HeaderValue;
+use url::Url;
+
+use crate::auth::gate::Gate;
+use crate::auth::identity::OrganizationId;
+use crate::auth::identity_headers::HeaderRules;
+use crate::auth::policy::Destination;
+use crate::auth::policy::route::ByteLimit;
+use crate::auth::time::Span;
+use crate::clock::Clock;
+use crate::refresh::Refresher;
+use crate::server::client_addr::TrustedPeers;
+use crate::server::control::Control;
+use crate::server::site::Site;
+use crate::standing::StandingTable;
+use crate::store::{Sealer, SessionStore};
+use crate::telemetry::{AccessRecorder, AuditRecorder, Metrics, RouteMetrics};
+use crate::upstream::Upstream;
+use crate::workos::KeySetKeeper;
+
+/// The configuration of the moment, with everything prepared from it. Swapped whole; loaded once per request.
+#[derive(Debug)]
+pub struct Live {
+    /// Rises with every change; what was prepared under another number is void.
+    pub number: u64,
+    /// Decides.
+    pub gate: Arc<Gate>,
+    /// Where we are.
+    pub site: Site,
+    /// Seals everything but sessions, which are the store's, and writes our cookies.
+    pub sealer: Arc<Sealer>,
+    /// Keeps sessions.
+    pub store: Arc<dyn SessionStore>,
+    /// Which identity headers are told, and which are removed.
+    pub headers: HeaderRules,
+    /// The applications behind us, by index.
+    pub upstreams: Vec<Upstream>,
+    /// Proxies whose word is believed.
+    pub trusted: TrustedPeers,
+    /// How people are sent to WorkOS.
+    pub authorize: AuthorizeSettings,
+    /// Limits on requests.
+    pub limits: RequestLimits,
+    /// The content security policy of our pages.
+    pub page_policy: HeaderValue,
+    /// Is every request logged?
+    pub access_log: AccessLogging,
+    /// The names of the applications, for metrics, by index.
+    pub upstream_names: Vec<Arc<str>>,
+    /// Names and counters of all destinations.
+    pub routes: RouteLabels,
+}
+
+impl Live {
+    /// The name and counters of a destination; `None` is a request that never came to be judged.
+    #[must_use]
+    pub fn route_metrics(&self, destination: Option<Destination>) -> &RouteMetrics {
+        let labels = &self.routes;
+        match destination {
+            Some(Destination::Route(index)) => labels.routes.get(index).unwrap_or(&labels.default),
+            Some(Destination::Default) => &labels.default,
+            Some(Destination::Own) => &labels.own,
+            None => &labels.none,
+        }
+    }
+}
+
+/// Names and counters of all destinations.
+#[derive(Debug)]
+pub struct RouteLabels {
+    routes: Vec<RouteMetrics>,
+    default: RouteMetrics,
+    own: RouteMetrics,
+    none: RouteMetrics,
+}
+
+impl RouteLabels {
+    /// Labels for these routes, in order, and for what is none of them.
+    #[must_use]
+    pub fn new<'a>(metrics: &Metrics, routes: impl IntoIterator<Item = &'a str>) -> Self {
+        Self {
+            routes: routes.into_iter().map(|name| metrics.route(name)).collect(),
+            default: metrics.route("default"),
+            own: metrics.route("own"),
+            none: metrics.route("none"),
+        }
+    }
+}
+
+/// Is every request logged?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccessLogging {
+    /// Yes.
+    On,
+    /// No.
+    Off,
+}
+
+/// How people are sent to WorkOS to sign in.
+#[derive(Debug, Clone)]
+pub struct AuthorizeSettings {
+    /// The base address of WorkOS' API.
+    pub api_url: Url,
+    /// The client id.
+    pub client_id: Box<str>,
+    /// Which of WorkOS' ways in.
+    pub way_in: WayIn,
+    /// The organization that everybody must be in, if the operator named one.
+    pub organization_id: Option<OrganizationId>,
+}
+
+/// Which of WorkOS' ways in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WayIn {
+    /// AuthKit, or one of the social providers, by WorkOS' name for it.
+    Provider(Box<str>),
+    /// An enterprise connection.
+    Connection(Box<str>),
+}
+
+/// Limits on single requests.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestLimits {
+    /// The most bytes a request body may have, where the route says nothing else.
+    pub body_bytes: ByteLimit,
+    /// No byte of a request body, or none taken of an answer, for this long.
+    pub body_idle_timeout: Span,
+}
+
+/// Limits on connections; fixed while the process runs.
+#[derive(Debug, Clone, Copy)]
+pub struct ConnectionLimits {
+    /// Connections at one time.
+    pub connections: usize,
+    /// Bytes of a request's head.
+    pub header_bytes: usize,
+    /// From the first byte of a head to its last.
+    pub header_timeout: Span,
+    /// Without a request.
+    pub idle_timeout: Span,
+    /// Requests at one time; `None` is no limit.
+    pub requests_in_flight: Option<usize>,
+}
+
+/// What every data thread sees.
+pub struct Shared {
+    /// The configuration of the moment.
+    pub live: ArcSwap<Live>,
+    /// What is known of sessions beyond their cookies.
+    pub standing: Arc<StandingTable>,
+    /// WorkOS' verification keys.
+    pub key_set: KeySetKeeper,
+    /// Renews sessions.
+    pub refresher: Refresher,
+    /// Exchanges codes and ends sessions at WorkOS.
+    pub control: Control,
+    /// Access lines go here.
+    pub access: AccessRecorder,
+    /// Audit lines go here.
+    pub audit: AuditRecorder,
+    /// Counts.
+    pub metrics: Metrics,
+    /// Time.
+    pub clock: Clock,
+    /// Where the process is in its life.
+    pub phase: PhaseCell,
+    /// Requests in flight, over all threads.
+    pub in_flight: AtomicUsize,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Shared").field("phase", &self.phase).finish_non_exhaustive()
+    }
+}
+
+/// Where the process is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Not yet ready.
+    Starting,
+    /// Serving.
+    Ready,
+    /// Asked to end; still serving what comes.
+    Draining,
+}
+
+/// A [`Phase`] that every thread reads.
+#[derive(Debug)]
+pub struct PhaseCell(AtomicU8);
+
+impl Default for PhaseCell {
+    fn default() -> Self {
+        Self(AtomicU8::new(0))
+    }
+}
+
+impl PhaseCell {
+    /// The phase now.
+    #[must_use]
+    pub fn load(&self) -> Phase {
+        match self.0.load(Ordering::Acquire) {
+            0 => Phase::Starting,
+            1 => Phase::Ready,
+            _ => Phase::Draining,
+        }
+    }
+
+    /// Ready, unless it is draining already.
+    pub fn ready(&self) {
+        let _ = self.0.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// Draining from now on.
+    pub fn drain(&self) {
+        self.0.store(2, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// The limits of the default configuration.
+    pub(crate) const LIMITS: ConnectionLimits = ConnectionLimits {
+        connections: 10_000,
+        header_bytes: 65_536,
+        header_timeout: Span::from_secs(10),
+        idle_timeout: Span::from_secs(75),
+        requests_in_flight: None,
+    };
+
+    #[test]
+    fn a_draining_process_does_not_become_ready_again() {
+        let phase = PhaseCell::default();
+        assert_eq!(phase.load(), Phase::Starting);
+        phase.ready();
+        assert_eq!(phase.load(), Phase::Ready);
+        phase.drain();
+        phase.ready();
+        assert_eq!(phase.load(), Phase::Draining);
+    }
+}

@@ -1,0 +1,58 @@
+//! HTTP in: listeners, connections, the one tower stack, our own endpoints, and the way to the applications.
+//!
+//! | file | holds |
+//! |---|---|
+//! | [`listener`], `data_thread`, [`connection`], [`stack`] | from a socket to a request, and the life of a thread |
+//! | `intake`, [`client_addr`], `request_id`, `router` | what a request is, who sent it, whose it is to answer |
+//! | `credential`, `renewal`, `proxy`, `forward`, `request_body`, `tunnel` | from a credential to a decision to the application |
+//! | `sign_in`, `callback`, `sign_out`, `signed_out`, `session_json`, `me`, `form` | our own endpoints, a file each |
+//! | `reply`, `page`, `body`, [`site`] | what answers look like |
+//! | [`control`], [`admin`], [`live`] | what data threads ask of the control runtime; probes; what all threads share |
+
+use http::HeaderMap;
+use http::header::USER_AGENT;
+
+use crate::server::client_addr::ClientAddr;
+use crate::workos::EndUser;
+
+pub mod admin;
+pub mod body;
+mod callback;
+mod callback_page;
+pub mod client_addr;
+pub mod connection;
+pub mod control;
+mod credential;
+pub mod data_thread;
+mod form;
+mod forward;
+mod intake;
+pub mod listener;
+pub mod live;
+mod me;
+mod page;
+mod proxy;
+mod renewal;
+mod reply;
+mod request_body;
+mod request_id;
+mod router;
+mod session_json;
+mod sign_in;
+mod sign_out;
+mod signed_out;
+pub mod site;
+pub mod stack;
+mod tunnel;
+
+pub use page::content_security_policy;
+
+/// Longest user agent that WorkOS is told.
+const MAX_USER_AGENT: usize = 512;
+
+/// The person at the other end, as WorkOS is told of them.
+fn end_user(client: &ClientAddr, headers: &HeaderMap) -> EndUser {
+    let user_agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
+    let user_agent = user_agent.map(|text| text.chars().take(MAX_USER_AGENT).collect::<String>().into());
+    EndUser { ip: client.ip, user_agent }
+}

@@ -1,0 +1,294 @@
+//! The way to an application: credential, decision, and what the decision asks for. Nothing in here decides
+//! anything; [`crate::auth::gate`] does.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use http::header::{
+    ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, COOKIE, ORIGIN, SET_COOKIE, UPGRADE,
+};
+use http::{HeaderMap, HeaderValue, Method, Response};
+
+use crate::auth::cookie::RequestCookies;
+use crate::auth::facts::{Arrival, Purpose, RequestFacts, RequestOrigin};
+use crate::auth::gate::{Decision, Detour, DetourStart, Outcome, Renewal, Verdict};
+use crate::auth::policy::{Access, Trace};
+use crate::auth::presented::{Dependency, OpenSession};
+use crate::auth::refusal::Refusal;
+use crate::auth::sign_in::{Hints, Restarts};
+use crate::auth::time::Span;
+use crate::entropy;
+use crate::server::body::Body;
+use crate::server::credential::{self, Found};
+use crate::server::data_thread::DataThread;
+use crate::server::forward::Forwarding;
+use crate::server::live::Live;
+use crate::server::renewal::{self, WasRenewed, WriteBack};
+use crate::server::reply::Asker;
+use crate::server::router::Bearings;
+use crate::server::site::Scheme;
+use crate::server::stack::{Answer, Exchange, Note};
+use crate::server::{end_user, sign_in};
+use crate::store::SaveError;
+use crate::telemetry::{Action, AuditLine, AuditOutcome, DecisionWord, SignInStage};
+
+/// Answers a request that is not for one of our own endpoints.
+pub(crate) async fn answer(thread: &DataThread, exchange: Exchange, bearings: Bearings) -> Answer {
+    let live = Arc::clone(&exchange.live);
+    let jar = cookie_fields(exchange.request.headers());
+    let carried = RequestCookies::read(&jar, live.sealer.cookies().names());
+    let found = match live.gate.policy().requirements(bearings.destination).access {
+        Access::Public | Access::Deny => Found::none(),
+        Access::Optional | Access::SignedIn => credential::present(thread, &live, &carried).await,
+    };
+    let judged = judge(thread, &exchange, &bearings, &found).await;
+    let note = note(&bearings, &judged);
+    let write_back = write_back(&live, &exchange, &found, &judged);
+    let mut response = match judged.outcome {
+        Outcome::Forward(passage) => {
+            // A session that cannot be written back is refused before the application acts on it.
+            let cookies = match renewal::cookies(thread, &live, &carried, &write_back).await {
+                Ok(cookies) => cookies,
+                Err(error) => return unsaved(&exchange, &bearings, error),
+            };
+            let forwarding = Forwarding { thread, bearings: &bearings };
+            let response = forwarding.send(exchange, passage, cookies).await;
+            return Answer { response, note };
+        }
+        Outcome::SignIn(ref detour) => detoured(thread, &exchange, detour),
+        Outcome::AllowPreflight => preflight(&exchange, &bearings),
+        Outcome::Refuse(refusal) => refuse(thread, &exchange, &bearings, &judged, refusal).await,
+    };
+    for cookie in renewal::cookies(thread, &live, &carried, &write_back).await.unwrap_or_default() {
+        response.headers_mut().append(SET_COOKIE, cookie);
+    }
+    Answer { response, note }
+}
+
+/// What was decided, and on the way to it.
+struct Judged {
+    outcome: Outcome,
+    trace: Trace,
+    session: Option<Arc<OpenSession>>,
+    renewed: WasRenewed,
+    retry_after: Option<Span>,
+}
+
+async fn judge(thread: &DataThread, exchange: &Exchange, bearings: &Bearings, found: &Found) -> Judged {
+    let live = &exchange.live;
+    let facts = facts(exchange, bearings);
+    let decision = live.gate.assess(&facts, &found.presented, exchange.now);
+    let stale = match decision.verdict {
+        Verdict::Final(outcome) => {
+            let session = session_of(&outcome).or_else(|| found.session().cloned());
+            return Judged {
+                outcome,
+                trace: decision.trace,
+                session,
+                renewed: WasRenewed::No,
+                retry_after: None,
+            };
+        }
+        Verdict::Refresh(stale) => stale,
+    };
+    let end_user = end_user(&bearings.client, exchange.request.headers());
+    let renewal::Outcome { renewal, retry_after } =
+        renewal::renew(thread, live, &stale, end_user, exchange.now).await;
+    let (session, renewed) = match &renewal {
+        Renewal::Renewed(session) => (Arc::clone(session), WasRenewed::Yes),
+        Renewal::Unavailable(_) | Renewal::NeedsPerson | Renewal::Over => {
+            (Arc::clone(&stale.session), WasRenewed::No)
+        }
+    };
+    let decision = live.gate.settle(&facts, stale, renewal, thread.shared.clock.now());
+    let Decision { verdict: outcome, trace } = decision;
+    Judged { outcome, trace, session: Some(session), renewed, retry_after }
+}
+
+fn session_of(outcome: &Outcome) -> Option<Arc<OpenSession>> {
+    match outcome {
+        Outcome::Forward(passage) => passage.session().cloned(),
+        Outcome::SignIn(_) | Outcome::AllowPreflight | Outcome::Refuse(_) => None,
+    }
+}
+
+fn facts<'a>(exchange: &'a Exchange, bearings: &'a Bearings) -> RequestFacts<'a> {
+    let request = &exchange.request;
+    RequestFacts {
+        method: request.method(),
+        path: &bearings.path,
+        query: request.uri().query(),
+        destination: bearings.destination,
+        caller: exchange.caller,
+        purpose: purpose(request.method(), request.headers()),
+        origin: origin(request.headers()),
+        arrival: arrival(&exchange.live, bearings),
+    }
+}
+
+fn purpose(method: &Method, headers: &HeaderMap) -> Purpose {
+    if *method == Method::OPTIONS
+        && headers.contains_key(ORIGIN)
+        && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+    {
+        return Purpose::Preflight;
+    }
+    let mut protocols = headers.get_all(UPGRADE).iter().filter_map(|value| value.to_str().ok());
+    let web_socket = protocols.any(|value| value.to_ascii_lowercase().contains("websocket"));
+    if web_socket { Purpose::WebSocket } else { Purpose::Exchange }
+}
+
+fn origin(headers: &HeaderMap) -> RequestOrigin<'_> {
+    let mut lines = headers.get_all(ORIGIN).iter();
+    match (lines.next().map(HeaderValue::to_str), lines.next()) {
+        (None, _) => RequestOrigin::Absent,
+        (Some(Ok(origin)), None) => RequestOrigin::Named(origin),
+        (Some(_), _) => RequestOrigin::Unreadable,
+    }
+}
+
+fn arrival(live: &Live, bearings: &Bearings) -> Arrival {
+    let plain = bearings.client.forwarded_scheme == Some(Scheme::Http) && live.site.scheme() == Scheme::Https;
+    if live.site.is_public(&bearings.host) && !plain { Arrival::Public } else { Arrival::Elsewhere }
+}
+
+/// The request's `Cookie` fields alone, to be read after the request has gone on.
+fn cookie_fields(headers: &HeaderMap) -> HeaderMap {
+    let mut jar = HeaderMap::new();
+    for field in headers.get_all(COOKIE) {
+        jar.append(COOKIE, field.clone());
+    }
+    jar
+}
+
+/// What goes back to the browser: what credential and renewal ask for, or else the time of this use.
+fn write_back(live: &Live, exchange: &Exchange, found: &Found, judged: &Judged) -> WriteBack {
+    let forwarded = matches!(judged.outcome, Outcome::Forward(_));
+    match WriteBack::of(found, judged.session.as_ref(), judged.renewed) {
+        WriteBack::Nothing { parts } if forwarded => {
+            let used = judged.session.as_ref();
+            let touched = used.and_then(|open| open.session.touched(live.gate.lifetimes(), exchange.now));
+            touched.map_or(WriteBack::Nothing { parts }, |session| {
+                WriteBack::Session(credential::prepare(live, session))
+            })
+        }
+        WriteBack::Session(open) if forwarded => {
+            WriteBack::Session(credential::prepare(live, open.session.clone().seen(exchange.now)))
+        }
+        other @ (WriteBack::Nothing { .. } | WriteBack::Session(_) | WriteBack::Clear) => other,
+    }
+}
+
+fn note(bearings: &Bearings, judged: &Judged) -> Note {
+    let decision = match &judged.outcome {
+        Outcome::Forward(_) | Outcome::AllowPreflight => DecisionWord::Allow,
+        Outcome::SignIn(_) | Outcome::Refuse(Refusal::SignInRequired) => DecisionWord::SignIn,
+        Outcome::Refuse(Refusal::Unavailable(_)) => DecisionWord::Unavailable,
+        Outcome::Refuse(_) => DecisionWord::Deny,
+    };
+    // Whoever is asked to sign in is nobody, whatever an ended session said.
+    let known = judged.session.as_ref().filter(|_| decision != DecisionWord::SignIn);
+    let identity = known.map(|open| open.session.identity());
+    Note {
+        destination: Some(bearings.destination),
+        decision,
+        user_id: identity.map(|identity| identity.user.id.clone()),
+        organization_id: identity.and_then(|identity| identity.organization_id.clone()),
+    }
+}
+
+fn detoured(thread: &DataThread, exchange: &Exchange, detour: &Detour) -> Response<Body> {
+    match detour.start {
+        DetourStart::Here => {
+            thread.shared.metrics.sign_in(SignInStage::Started, "");
+            sign_in::begin(exchange, &detour.return_to, Restarts::NONE, &Hints::default())
+        }
+        DetourStart::PublicUrl => exchange.asker().found(&exchange.live.site.sign_in_url(&detour.return_to)),
+    }
+}
+
+fn preflight(exchange: &Exchange, bearings: &Bearings) -> Response<Body> {
+    let headers = exchange.request.headers();
+    let asked = headers.get(ACCESS_CONTROL_REQUEST_HEADERS);
+    let method = headers.get(ACCESS_CONTROL_REQUEST_METHOD).cloned();
+    let method = method.unwrap_or(HeaderValue::from_static("GET"));
+    asker(exchange, bearings).preflight(&method, asked)
+}
+
+/// Whoever asks, and whether a page of another origin may read the answer.
+fn asker<'a>(exchange: &'a Exchange, bearings: &Bearings) -> Asker<'a> {
+    let headers = exchange.request.headers();
+    let allowed = match origin(headers) {
+        RequestOrigin::Named(origin) => exchange.live.gate.admits_origin(bearings.destination, origin),
+        RequestOrigin::Absent | RequestOrigin::Unreadable => false,
+    };
+    let cors_origin = headers.get(ORIGIN).filter(|_| allowed).cloned();
+    Asker { cors_origin, ..exchange.asker() }
+}
+
+async fn refuse(
+    thread: &DataThread,
+    exchange: &Exchange,
+    bearings: &Bearings,
+    judged: &Judged,
+    refusal: Refusal,
+) -> Response<Body> {
+    let decision_id = match refusal {
+        Refusal::SignInRequired => None,
+        Refusal::InvalidCredential
+        | Refusal::Forbidden
+        | Refusal::OtherOrganization
+        | Refusal::RouteClosed
+        | Refusal::CrossOriginWebSocket
+        | Refusal::OriginNotAllowed
+        | Refusal::Unavailable(_)
+        | Refusal::SessionTooLarge => Some(new_decision_id()),
+    };
+    if let Some(decision_id) = &decision_id {
+        let identity = judged.session.as_ref().map(|open| open.session.identity());
+        let line = AuditLine {
+            decision_id: Some(decision_id.as_str().into()),
+            request_id: Some(exchange.id.as_str().into()),
+            route: Some(exchange.live.route_metrics(Some(bearings.destination)).route().clone()),
+            user_id: identity.map(|identity| identity.user.id.clone()),
+            organization_id: identity.and_then(|identity| identity.organization_id.clone()),
+            impersonator: identity
+                .and_then(|identity| identity.impersonator.as_ref())
+                .map(|impersonator| impersonator.email.clone()),
+            ..AuditLine::new(
+                exchange.now,
+                Action::Refusal,
+                AuditOutcome::Denied,
+                judged.trace.cause.as_str().into(),
+            )
+        };
+        thread.shared.audit.record(line).await;
+    }
+    let retry_after = judged.retry_after.map(|span| span.as_secs());
+    asker(exchange, bearings).refusal(refusal, decision_id.as_deref(), retry_after)
+}
+
+/// An id for one decision, to be found in the audit log.
+fn new_decision_id() -> String {
+    let random: [u8; 8] = entropy::draw().into_bytes();
+    random.iter().fold("d_".to_owned(), |mut id, byte| {
+        let _ = write!(id, "{byte:02x}");
+        id
+    })
+}
+
+fn unsaved(exchange: &Exchange, bearings: &Bearings, error: SaveError) -> Answer {
+    let (refusal, decision) = match error {
+        SaveError::TooLarge(too_large) => {
+            tracing::error!(
+                bytes = too_large.bytes,
+                "a session is too large for cookies: it has more roles and permissions than four hold"
+            );
+            (Refusal::SessionTooLarge, DecisionWord::Deny)
+        }
+        SaveError::Unavailable(_) => (Refusal::Unavailable(Dependency::Store), DecisionWord::Unavailable),
+    };
+    let response = asker(exchange, bearings).refusal(refusal, None, None);
+    let note = Note { destination: Some(bearings.destination), decision, ..Note::default() };
+    Answer { response, note }
+}

@@ -1,0 +1,146 @@
+//! Renewing a session on behalf of a request, and writing sessions back to the browser. What is written is
+//! asked about once more just before: an ended session gets no cookie, a superseded one the newer state.
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+
+use crate::auth::cookie::RequestCookies;
+use crate::auth::gate::{Renewal, Stale, WhoAmI, Worth};
+use crate::auth::presented::{Dependency, OpenSession, Standing};
+use crate::auth::time::{Span, Timestamp};
+use crate::entropy;
+use crate::refresh::Renewed;
+use crate::server::credential::{self, Found, Rewrite};
+use crate::server::data_thread::DataThread;
+use crate::server::live::Live;
+use crate::store::SaveError;
+use crate::workos::EndUser;
+
+/// How long a request whose session is still good waits for its renewal.
+const PATIENCE: Span = Span::from_secs(1);
+
+/// What became of a renewal, and when to ask again if WorkOS said so.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) renewal: Renewal,
+    pub(crate) retry_after: Option<Span>,
+}
+
+/// Renews a session, or joins whoever is renewing it.
+pub(crate) async fn renew(
+    thread: &DataThread,
+    live: &Live,
+    stale: &Stale,
+    end_user: EndUser,
+    now: Timestamp,
+) -> Outcome {
+    let session = Arc::new(stale.session.session.clone());
+    let renewed = thread.shared.refresher.renew(session, Arc::clone(&live.gate), end_user);
+    let renewed = match stale.worth {
+        Worth::Nothing => renewed.await,
+        // Nobody who could be served waits for a slow WorkOS: the renewal goes on without them.
+        Worth::StillGood => {
+            let patient = thread.timer.within(PATIENCE, renewed).await;
+            patient.unwrap_or(Renewed::NotNow { retry_after: None })
+        }
+    };
+    let (renewal, retry_after) = match renewed {
+        Renewed::Yes(session) => {
+            let session = (*session).clone().seen(now);
+            (Renewal::Renewed(credential::prepare(live, session)), None)
+        }
+        Renewed::NotNow { retry_after } => (Renewal::Unavailable(Dependency::WorkOs), retry_after),
+        Renewed::NeedsPerson => (Renewal::NeedsPerson, None),
+        Renewed::Never => (Renewal::Over, None),
+    };
+    Outcome { renewal, retry_after }
+}
+
+/// What is to be written back to the browser beside an answer.
+#[derive(Debug, Clone)]
+pub(crate) enum WriteBack {
+    /// Nothing, but further cookies than the session's this many are surplus and go.
+    Nothing { parts: usize },
+    /// This session.
+    Session(Arc<OpenSession>),
+    /// Session cookies that contradict each other or are left over go.
+    Clear,
+}
+
+impl WriteBack {
+    /// What credential and renewal ask for.
+    pub(crate) fn of(found: &Found, session: Option<&Arc<OpenSession>>, renewal: WasRenewed) -> Self {
+        match (renewal, found.rewrite, session) {
+            (_, Rewrite::Clear, _) => Self::Clear,
+            (WasRenewed::Yes, _, Some(session)) | (_, Rewrite::Yes, Some(session)) => {
+                Self::Session(Arc::clone(session))
+            }
+            (_, Rewrite::No | Rewrite::Yes, _) => Self::Nothing { parts: found.parts },
+        }
+    }
+}
+
+/// Was the session renewed for this request?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WasRenewed {
+    Yes,
+    No,
+}
+
+/// The `Set-Cookie` values for what is to be written back.
+///
+/// # Errors
+/// [`SaveError`] when the session cannot be saved; nothing was promised to the browser then.
+pub(crate) async fn cookies(
+    thread: &DataThread,
+    live: &Live,
+    carried: &RequestCookies<'_>,
+    write_back: &WriteBack,
+) -> Result<Vec<HeaderValue>, SaveError> {
+    let policy = live.sealer.cookies();
+    let session = match write_back {
+        WriteBack::Nothing { parts } => return Ok(policy.expire_surplus(*parts, carried).collect()),
+        WriteBack::Clear => return Ok(policy.expire_session(carried)),
+        WriteBack::Session(session) => session,
+    };
+    let session = match thread.shared.standing.of(&session.session) {
+        Standing::Ended => return Ok(Vec::new()),
+        Standing::Superseded => match credential::newest(thread, live, session).await {
+            Some(newer) => newer,
+            None => return Ok(Vec::new()),
+        },
+        Standing::Live | Standing::MustRefresh => Arc::clone(session),
+    };
+    let now = thread.shared.clock.now();
+    let sealed = live.store.save(&session.session, entropy::draw(), now).await?;
+    let max_age = session.session.ends_at(live.gate.lifetimes()).since(now);
+    Ok(policy.set_session(&sealed, max_age, carried))
+}
+
+/// Whose session the request carries, renewed where it had to be; for our own endpoints.
+pub(crate) async fn whoever(
+    thread: &DataThread,
+    live: &Live,
+    carried: &RequestCookies<'_>,
+    end_user: EndUser,
+) -> (WhoAmI, WriteBack) {
+    let found = credential::present(thread, live, carried).await;
+    let now = thread.shared.clock.now();
+    let (who, renewed) = match live.gate.who_is_it(&found.presented, now) {
+        WhoAmI::Renew(stale) => {
+            let Outcome { renewal, .. } =
+                renew(thread, live, &stale, end_user, stale.session.session.last_seen_at()).await;
+            let renewed =
+                if matches!(renewal, Renewal::Renewed(_)) { WasRenewed::Yes } else { WasRenewed::No };
+            (live.gate.who_is_it_now(stale, renewal, thread.shared.clock.now()), renewed)
+        }
+        who @ (WhoAmI::Nobody | WhoAmI::Somebody(_) | WhoAmI::Unknown(_)) => (who, WasRenewed::No),
+    };
+    let session = match &who {
+        WhoAmI::Somebody(session) => Some(session),
+        WhoAmI::Nobody | WhoAmI::Renew(_) | WhoAmI::Unknown(_) => None,
+    };
+    let write_back = WriteBack::of(&found, session, renewed);
+    (who, write_back)
+}

@@ -1,0 +1,105 @@
+//! `GET {auth_path}/sign-in`: always starts a sign-in. Also WorkOS' sign-in endpoint (`initiate_login_uri`),
+//! where people land who come from a bookmark, an invitation or the dashboard
+//! (<https://workos.com/docs/user-management/authkit>).
+
+use http::Response;
+use http::header::SET_COOKIE;
+
+use crate::auth::cookie::{OurCookie, RequestCookies};
+use crate::auth::return_to::ReturnTo;
+use crate::auth::sign_in::{
+    ATTEMPT_LIFETIME, Attempt, AuthorizeRequest, Hints, Restarts, Selector, attempts_to_expire, authorize_url,
+};
+use crate::entropy;
+use crate::server::body::Body;
+use crate::server::data_thread::DataThread;
+use crate::server::live::{AuthorizeSettings, WayIn};
+use crate::server::site::Endpoint;
+use crate::server::stack::Exchange;
+use crate::telemetry::SignInStage;
+use crate::workos::error::{StepUp, StepUpKind};
+
+/// Starts a sign-in that comes back to the `return_to` of the query.
+pub(crate) fn answer(thread: &DataThread, exchange: &Exchange) -> Response<Body> {
+    thread.shared.metrics.sign_in(SignInStage::Started, "");
+    let query = exchange.request.uri().query().unwrap_or_default();
+    let sites = exchange.live.site.sites();
+    let return_to = form_urlencoded::parse(query.as_bytes())
+        .find(|(key, _)| key == "return_to")
+        .map_or_else(ReturnTo::root, |(_, value)| ReturnTo::parse(&value, sites));
+    begin(exchange, &return_to, Restarts::NONE, &Hints::from_query(query))
+}
+
+/// Sends the browser to WorkOS, with a cookie for this attempt alone.
+pub(crate) fn begin(
+    exchange: &Exchange,
+    return_to: &ReturnTo,
+    restarts: Restarts,
+    hints: &Hints,
+) -> Response<Body> {
+    leave_for(exchange, &exchange.live.authorize, return_to, restarts, hints)
+}
+
+fn leave_for(
+    exchange: &Exchange,
+    settings: &AuthorizeSettings,
+    return_to: &ReturnTo,
+    restarts: Restarts,
+    hints: &Hints,
+) -> Response<Body> {
+    let live = &exchange.live;
+    let context = live.sealer.context();
+    let cookies = live.sealer.cookies();
+    let attempt = Attempt::begin(&context, return_to, restarts, entropy::draw(), exchange.now);
+    let redirect_uri = live.site.url(Endpoint::Callback);
+    let authorize = AuthorizeRequest {
+        client_id: &settings.client_id,
+        redirect_uri: &redirect_uri,
+        selector: selector(settings, hints),
+        state: attempt.state.as_str(),
+        code_challenge: &attempt.code_challenge,
+        hints,
+    };
+    let location = authorize_url(&settings.api_url, &authorize);
+    let mut response = exchange.asker().found(location.as_str());
+    let carried = RequestCookies::read(exchange.request.headers(), cookies.names());
+    let headers = response.headers_mut();
+    headers
+        .append(SET_COOKIE, cookies.set(OurCookie::Attempt(attempt.id), &attempt.cookie, ATTEMPT_LIFETIME));
+    for old in attempts_to_expire(&context, &carried, exchange.now) {
+        headers.append(SET_COOKIE, cookies.expire(OurCookie::Attempt(old)));
+    }
+    response
+}
+
+/// Sends the browser to WorkOS once more, to where the step it asks for can be taken.
+pub(crate) fn step_up(
+    exchange: &Exchange,
+    return_to: &ReturnTo,
+    restarts: Restarts,
+    step_up: &StepUp,
+) -> Response<Body> {
+    let hints = Hints {
+        login_hint: step_up.login_hint.as_ref().map(|hint| hint.expose().as_str().into()),
+        organization_id: step_up.organization.clone(),
+        ..Hints::default()
+    };
+    let way_in = match (step_up.kind, step_up.connections.first()) {
+        (StepUpKind::Sso, Some(connection)) => WayIn::Connection(connection.as_str().into()),
+        (StepUpKind::Sso | StepUpKind::Mfa | StepUpKind::Organization | StepUpKind::EmailVerification, _) => {
+            WayIn::Provider("authkit".into())
+        }
+    };
+    let settings = AuthorizeSettings { way_in, ..exchange.live.authorize.clone() };
+    leave_for(exchange, &settings, return_to, restarts, &hints)
+}
+
+fn selector<'a>(settings: &'a AuthorizeSettings, hints: &'a Hints) -> Selector<'a> {
+    match &settings.way_in {
+        WayIn::Connection(connection) => Selector::Connection(connection),
+        WayIn::Provider(provider) => Selector::Provider {
+            provider,
+            organization_id: settings.organization_id.as_ref().or(hints.organization_id.as_ref()),
+        },
+    }
+}

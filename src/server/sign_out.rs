@@ -1,0 +1,139 @@
+//! `{auth_path}/sign-out`: a page with a button for GET; POST ends the session, here first and then at WorkOS.
+//! A browser is sent through WorkOS' own sign-out, because only that ends its session there too and the next
+//! sign-in would pass silently otherwise (<https://workos.com/docs/reference/authkit/logout>).
+
+use std::sync::Arc;
+
+use http::Response;
+use http::header::SET_COOKIE;
+use serde_json::json;
+
+use crate::auth::cookie::{OurCookie, RequestCookies};
+use crate::auth::navigation::{Caller, is_form_navigation};
+use crate::auth::presented::{OpenSession, Presented};
+use crate::auth::return_to::ReturnTo;
+use crate::auth::sign_out::{Next, Places, RETURN_LIFETIME, SignOut};
+use crate::auth::time::Span;
+use crate::entropy;
+use crate::server::body::Body;
+use crate::server::credential;
+use crate::server::data_thread::DataThread;
+use crate::server::form::{Form, refuse_cross_site};
+use crate::server::page::{Deed, Notice};
+use crate::server::reply::{Asker, PageStatus};
+use crate::server::site::Endpoint;
+use crate::server::stack::{Exchange, asker};
+use crate::telemetry::{Action, AuditLine, AuditOutcome};
+
+/// A program's session is revoked at WorkOS before it is answered, but not longer than this.
+const REVOKE_PATIENCE: Span = Span::from_secs(2);
+/// A browser's session is revoked after this long: it ends it itself by going through WorkOS, and must meet a
+/// live one there.
+const REVOKE_LATER: Span = Span::from_secs(30);
+
+/// Shows the button.
+pub(crate) async fn page(thread: &DataThread, exchange: &Exchange) -> Response<Body> {
+    let live = &exchange.live;
+    let carried = RequestCookies::read(exchange.request.headers(), live.sealer.cookies().names());
+    let signed_in = session(thread, exchange, &carried).await.is_some();
+    let (title, text) = if signed_in {
+        ("Sign out?", "Your session on this site ends, and your session at the sign-in service with it.")
+    } else {
+        ("You are not signed in", "There is no session to end in this browser.")
+    };
+    let deeds = if signed_in {
+        vec![Deed::press("Sign out", live.site.path(Endpoint::SignOut)), Deed::link("Stay", "/".to_owned())]
+    } else {
+        vec![Deed::link("Sign in", live.site.url(Endpoint::SignIn))]
+    };
+    let notice =
+        Notice { title: title.to_owned(), paragraphs: vec![text.to_owned()], deeds, ..Notice::default() };
+    exchange.asker().page(PageStatus::Shown, &notice)
+}
+
+/// Ends the session.
+pub(crate) async fn answer(thread: &DataThread, exchange: Exchange) -> Response<Body> {
+    let (live, id, caller) = (Arc::clone(&exchange.live), exchange.id.clone(), exchange.caller);
+    let browser = is_form_navigation(exchange.request.headers());
+    // Programs are answered as programs, whatever their method makes of them.
+    let caller = if browser { caller } else { Caller::Program };
+    let asker: Asker<'_> = asker(&live, &id, caller);
+    let headers = exchange.request.headers().clone();
+    if let Err(fault) = refuse_cross_site(&headers, &live.site) {
+        return asker.fault(fault);
+    }
+    let cookies = live.sealer.cookies();
+    let carried = RequestCookies::read(&headers, cookies.names());
+    let open = session(thread, &exchange, &carried).await;
+    let now = exchange.now;
+    let form = match Form::read(exchange.request, &thread.timer).await {
+        Ok(form) => form,
+        Err(fault) => return asker.fault(fault),
+    };
+    let target = form.field("return_to");
+    let return_to = target.map_or_else(ReturnTo::root, |text| ReturnTo::parse(text, live.site.sites()));
+    if let Some(open) = &open {
+        end(thread, &live, open, id.as_str()).await;
+        let session = open.session.identity().session_id.clone();
+        if browser {
+            thread.shared.control.revoke_later(session, REVOKE_LATER).await;
+        } else {
+            let _ = thread.timer.within(REVOKE_PATIENCE, thread.shared.control.revoke_now(session)).await;
+        }
+    }
+    let places = Places {
+        api_url: &live.authorize.api_url,
+        public_url: live.site.origin(),
+        auth_path: live.gate.policy().auth_path(),
+    };
+    let session = open.as_ref().map(|open| &open.session.identity().session_id);
+    let context = live.sealer.context();
+    let sign_out = SignOut::begin(&context, &carried, session, &places, return_to, entropy::draw(), now);
+    let mut response = match (&sign_out.next, browser) {
+        (Next::WorkOs { logout_url, .. }, true) => asker.see_other(logout_url.as_str()),
+        (Next::WorkOs { logout_url, .. }, false) => asker.json(&json!({ "logout_url": logout_url.as_str() })),
+        (Next::Target(target), true) => asker.see_other(&target.location(live.site.sites())),
+        (Next::Target(_), false) => asker.json(&json!({ "logout_url": null })),
+    };
+    for cookie in &sign_out.expire {
+        response.headers_mut().append(SET_COOKIE, cookies.expire(*cookie));
+    }
+    if let Next::WorkOs { keep, .. } = &sign_out.next {
+        let kept = cookies.set(OurCookie::SignedOut, keep, RETURN_LIFETIME);
+        response.headers_mut().append(SET_COOKIE, kept);
+    }
+    response
+}
+
+/// The session that the request carries, whether or not it is still good: what is over can be signed out of.
+async fn session(
+    thread: &DataThread,
+    exchange: &Exchange,
+    carried: &RequestCookies<'_>,
+) -> Option<Arc<OpenSession>> {
+    match credential::present(thread, &exchange.live, carried).await.presented {
+        Presented::Session(open, _) => Some(open),
+        Presented::Nothing | Presented::Program(_) | Presented::Invalid(_) | Presented::Unavailable(_) => {
+            None
+        }
+    }
+}
+
+/// Ends the session in this process: every thread sees the mark before the browser sees its answer.
+async fn end(thread: &DataThread, live: &crate::server::live::Live, open: &OpenSession, request_id: &str) {
+    let shared = &thread.shared;
+    let session = &open.session;
+    let until = session.ends_at(live.gate.lifetimes());
+    shared.standing.end(session.id(), until, shared.clock.now());
+    thread.leases.end_session(session.id());
+    let identity = session.identity();
+    let now = shared.clock.now();
+    let line = AuditLine {
+        request_id: Some(request_id.into()),
+        user_id: Some(identity.user.id.clone()),
+        organization_id: identity.organization_id.clone(),
+        impersonator: identity.impersonator.as_ref().map(|one| one.email.clone()),
+        ..AuditLine::new(now, Action::SignOut, AuditOutcome::Success, "asked_for".into())
+    };
+    shared.audit.record(line).await;
+}

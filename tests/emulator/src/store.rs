@@ -1,0 +1,169 @@
+//! Everything the emulator remembers, in one place behind one lock.
+//!
+//! Only data and questions about it; what happens to it is in the files named after the things.
+
+use crate::clock::Clock;
+use crate::events::Events;
+use crate::faults::Faults;
+use crate::flow::Flow;
+use crate::ids;
+use crate::journal::Journal;
+use crate::redirects;
+use crate::rows::{Browser, Client, Code, Grant, Membership, MembershipStatus, Organization, Session, User};
+use crate::seed::{Lifetimes, Seed};
+use crate::table::Table;
+use crate::tokens::{Issuer, Keys};
+
+/// People, organizations and memberships: far beyond any test.
+const DIRECTORY_ROWS: usize = 100_000;
+
+/// Sessions, live and ended; the oldest are forgotten with their tokens.
+pub(crate) const SESSION_ROWS: usize = 10_000;
+
+/// Codes, open sign-in pages and browsers: each is needed for one sign-in or a few.
+const SIGN_IN_ROWS: usize = 1_000;
+
+/// All that is known.
+#[derive(Debug)]
+pub(crate) struct Store {
+    pub(crate) clock: Clock,
+    /// The origin under which browsers reach the emulator, without a slash at the end.
+    pub(crate) origin: String,
+    /// The name of the cookie with the AuthKit browser session.
+    pub(crate) cookie_name: String,
+    pub(crate) signs_in_by_hint: bool,
+    pub(crate) lifetimes: Lifetimes,
+    pub(crate) issuer: Issuer,
+    pub(crate) clients: Table<Client>,
+    pub(crate) users: Table<User>,
+    pub(crate) organizations: Table<Organization>,
+    pub(crate) memberships: Table<Membership>,
+    pub(crate) sessions: Table<Session>,
+    /// Refresh token to session id, for every token a session still remembers.
+    pub(crate) refresh_tokens: Table<String>,
+    pub(crate) codes: Table<Code>,
+    pub(crate) flows: Table<Flow>,
+    pub(crate) browsers: Table<Browser>,
+    /// Set by the control interface, taken by the next authorization.
+    pub(crate) next: NextAuthorization,
+    pub(crate) events: Events,
+    pub(crate) faults: Faults,
+    pub(crate) journal: Journal,
+}
+
+/// What the control interface asked of the next authorization.
+#[derive(Debug, Default)]
+pub(crate) struct NextAuthorization {
+    pub(crate) without_state: bool,
+    pub(crate) impersonation: Option<Grant>,
+    /// `error` and `error_description`.
+    pub(crate) error: Option<(String, String)>,
+}
+
+impl Store {
+    /// The seed made into rows; the error says which part of the seed makes no sense.
+    pub(crate) fn new(seed: Seed, origin: String, port: u16, clock: Clock) -> Result<Self, String> {
+        let mut store = Self {
+            clock,
+            origin,
+            cookie_name: format!("workos-emulator-authkit-{port}"),
+            signs_in_by_hint: true,
+            lifetimes: seed.lifetimes,
+            issuer: Issuer::Client,
+            clients: Table::new(DIRECTORY_ROWS),
+            users: Table::new(DIRECTORY_ROWS),
+            organizations: Table::new(DIRECTORY_ROWS),
+            memberships: Table::new(DIRECTORY_ROWS),
+            sessions: Table::new(SESSION_ROWS),
+            refresh_tokens: Table::new(SESSION_ROWS * crate::sessions::REMEMBERED_TOKENS),
+            codes: Table::new(SIGN_IN_ROWS),
+            flows: Table::new(SIGN_IN_ROWS),
+            browsers: Table::new(SIGN_IN_ROWS),
+            next: NextAuthorization::default(),
+            events: Events::default(),
+            faults: Faults::default(),
+            journal: Journal::default(),
+        };
+        store.plant(seed)?;
+        Ok(store)
+    }
+
+    /// The person with this e-mail address, whatever its case.
+    pub(crate) fn user_by_email(&self, email: &str) -> Option<&User> {
+        self.users.rows().find(|user| user.email.eq_ignore_ascii_case(email))
+    }
+
+    /// The person with this id or e-mail address.
+    pub(crate) fn user(&self, id_or_email: &str) -> Option<&User> {
+        self.users.get(id_or_email).or_else(|| self.user_by_email(id_or_email))
+    }
+
+    /// The organization with this id or name.
+    pub(crate) fn organization(&self, id_or_name: &str) -> Option<&Organization> {
+        let by_name = || self.organizations.rows().find(|organization| organization.name == id_or_name);
+        self.organizations.get(id_or_name).or_else(by_name)
+    }
+
+    /// The membership of a person in an organization, whatever its status.
+    pub(crate) fn membership(&self, user_id: &str, organization_id: &str) -> Option<&Membership> {
+        let both = |row: &&Membership| row.user_id == user_id && row.organization_id == organization_id;
+        self.memberships.rows().find(both)
+    }
+
+    /// The membership of a person in an organization, if it counts.
+    pub(crate) fn active_membership(&self, user_id: &str, organization_id: &str) -> Option<&Membership> {
+        let membership = self.membership(user_id, organization_id);
+        membership.filter(|membership| membership.status == MembershipStatus::Active)
+    }
+
+    /// Whether some client has this API key.
+    pub(crate) fn knows_api_key(&self, presented: &str) -> bool {
+        self.clients.rows().any(|client| client.settings.api_key == presented)
+    }
+
+    /// The `iss` of tokens for this client.
+    pub(crate) fn issuer_for(&self, client_id: &str) -> String {
+        match &self.issuer {
+            Issuer::Origin => self.origin.clone(),
+            Issuer::OriginSlash => format!("{}/", self.origin),
+            Issuer::Client => format!("{}/user_management/{client_id}", self.origin),
+            Issuer::Custom(text) => text.clone(),
+        }
+    }
+
+    fn plant(&mut self, seed: Seed) -> Result<(), String> {
+        let now = self.clock.now_ms();
+        for client in seed.clients {
+            for uri in client.redirect_uris.iter().chain(&client.sign_out_redirects) {
+                if let Some(fault) = redirects::fault_of(uri) {
+                    return Err(format!("{}: redirect `{uri}` {fault}", client.client_id));
+                }
+            }
+            let first = self.clients.rows().next().is_none();
+            let keys = if first { Keys::built_in(now)? } else { Keys::default() };
+            self.clients.insert(client.client_id.clone(), Client { settings: client, keys, created_ms: now });
+        }
+        for organization in seed.organizations {
+            let id = organization.id.unwrap_or_else(|| ids::id("org", now));
+            let (name, connection_id) = (organization.name, organization.connection_id);
+            self.organizations.insert(id.clone(), Organization { id, name, connection_id, created_ms: now });
+        }
+        for user in seed.users {
+            let user = User::from_seed(user, now);
+            self.users.insert(user.id.clone(), user);
+        }
+        for seed in seed.memberships {
+            let user = self.user_by_email(&seed.user).ok_or_else(|| format!("no user `{}`", seed.user))?;
+            let organization = self.organization(&seed.organization);
+            let organization =
+                organization.ok_or_else(|| format!("no organization `{}`", seed.organization))?;
+            let mut membership = Membership::new(&user.id, &organization.id, now);
+            membership.roles = seed.roles;
+            membership.permissions = seed.permissions;
+            membership.entitlements = seed.entitlements;
+            membership.feature_flags = seed.feature_flags;
+            self.memberships.insert(membership.id.clone(), membership);
+        }
+        Ok(())
+    }
+}
