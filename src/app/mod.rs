@@ -13,8 +13,9 @@ use crate::app::live::{AppSettings, LiveError};
 use crate::auth::time::Span;
 use crate::clock::Clock;
 use crate::refresh::Refresher;
+use crate::server::acceptor::{self, Ending};
 use crate::server::control::Control;
-use crate::server::data_thread::{self, DataThread, Ending};
+use crate::server::data_thread::DataThread;
 use crate::server::listener::{self, BindError, Bound, Listen, Listener};
 use crate::server::live::{PhaseCell, Shared};
 use crate::server::{admin, live::ConnectionLimits};
@@ -203,7 +204,7 @@ fn start_data_threads(
             .name(format!("data-{index}"))
             .spawn(move || {
                 let thread = DataThread::new(shared);
-                runtime.block_on(data_thread::run(thread, socket, limits, slots, ending));
+                runtime.block_on(acceptor::run(thread, socket, limits, slots, ending));
                 drop(alive);
             })
             .map_err(StartError::Thread)?;

@@ -13,9 +13,8 @@ use crate::auth::sign_in::{self as attempt, Callback, Event, Hints, Recent, Rest
 use crate::entropy;
 use crate::server::body::Body;
 use crate::server::data_thread::DataThread;
+use crate::server::exchange::{Bearings, Exchange};
 use crate::server::reply::Fault;
-use crate::server::router::Bearings;
-use crate::server::stack::Exchange;
 use crate::server::{callback_page, end_user, renewal, sign_in};
 use crate::store::SaveError;
 use crate::telemetry::{Action, AuditLine, AuditOutcome, SignInStage};

@@ -5,9 +5,9 @@ use http::Response;
 
 use crate::auth::return_to::ReturnTo;
 use crate::server::body::Body;
+use crate::server::exchange::Exchange;
 use crate::server::page::{Code, Deed, Notice};
 use crate::server::reply::PageStatus;
-use crate::server::stack::Exchange;
 
 fn again(exchange: &Exchange, return_to: &ReturnTo) -> Deed {
     Deed::link("Try again", exchange.live.site.sign_in_url(return_to))

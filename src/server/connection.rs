@@ -7,24 +7,23 @@
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use crate::auth::time::Span;
-use crate::clock::Moment;
 use crate::coarse::CoarseTimer;
-use crate::coarse::body_idle::Stuck;
 use crate::server::client_addr::Peer;
+use crate::server::exchange::Inbound;
 use crate::server::live::ConnectionLimits;
-use crate::server::stack::{Inbound, Stack};
+use crate::server::stack::Stack;
+use crate::server::watch::{Finding, Watch};
 
 /// Header fields of a request; the list of an ordinary browser has about twenty.
 const HEADER_FIELDS: usize = 100;
@@ -39,83 +38,6 @@ const RESETS: usize = 64;
 
 /// How long a new connection may take to its first request while we are ending.
 const FIRST_REQUEST_GRACE: Span = Span::from_secs(1);
-
-/// What a connection is up to, in numbers that its deadline looks at.
-#[derive(Debug)]
-pub(crate) struct Watch {
-    open_requests: AtomicU32,
-    /// Since when no request is open: milliseconds of the growing clock.
-    idle_since: AtomicU64,
-    /// Since when bytes of a next request's head arrive, or 0.
-    head_since: AtomicU64,
-    stuck: Stuck,
-    /// Has a request ever come?
-    first_request: Notify,
-    /// The connection's place among those that may be open; a WebSocket keeps it after hyper has let go.
-    _slot: OwnedSemaphorePermit,
-}
-
-/// What the deadline finds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Finding {
-    /// Nothing to object to; look again then.
-    LookAgain(Moment),
-    /// A request's head takes too long.
-    SlowHead,
-    /// Nobody asked for anything for too long.
-    Idle,
-}
-
-impl Watch {
-    fn new(now: Moment, slot: OwnedSemaphorePermit) -> Arc<Self> {
-        Arc::new(Self {
-            first_request: Notify::new(),
-            _slot: slot,
-            open_requests: AtomicU32::new(0),
-            idle_since: AtomicU64::new(now.as_millis()),
-            head_since: AtomicU64::new(0),
-            stuck: Stuck::new(),
-        })
-    }
-
-    /// A request's head is complete.
-    pub(crate) fn request_begins(&self) {
-        self.open_requests.fetch_add(1, Ordering::Relaxed);
-        self.head_since.store(0, Ordering::Relaxed);
-        self.first_request.notify_one();
-    }
-
-    /// A request's answer is over.
-    pub(crate) fn request_ends(&self, now: Moment) {
-        self.idle_since.store(now.as_millis(), Ordering::Relaxed);
-        self.open_requests.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    /// Set off when the client takes nothing of an answer; the connection is given up then.
-    pub(crate) const fn stuck(&self) -> &Stuck {
-        &self.stuck
-    }
-
-    fn bytes_arrived(&self, now: Moment) {
-        if self.open_requests.load(Ordering::Relaxed) == 0 {
-            let arrived = now.as_millis().max(1);
-            let _ = self.head_since.compare_exchange(0, arrived, Ordering::Relaxed, Ordering::Relaxed);
-        }
-    }
-
-    fn look(&self, limits: &ConnectionLimits, now: Moment) -> Finding {
-        let next = now.plus(Span::from_millis(limits.header_timeout.as_millis() / 2));
-        if self.open_requests.load(Ordering::Relaxed) > 0 {
-            return Finding::LookAgain(next);
-        }
-        let head_since = self.head_since.load(Ordering::Relaxed);
-        if head_since > 0 && now.since(Moment::from_millis(head_since)) >= limits.header_timeout {
-            return Finding::SlowHead;
-        }
-        let idle_since = Moment::from_millis(self.idle_since.load(Ordering::Relaxed));
-        if now.since(idle_since) >= limits.idle_timeout { Finding::Idle } else { Finding::LookAgain(next) }
-    }
-}
 
 /// Serves one connection until it ends. When `drain` is cancelled the requests in flight are finished and no
 /// further ones are taken.
@@ -157,7 +79,7 @@ pub(crate) async fn serve<Io>(
                 drained = true;
                 connection.as_mut().graceful_shutdown();
             }
-            () = watch.stuck.set_off() => return,
+            () = watch.stuck().set_off() => return,
             () = timer.sleep_until(look_at) => match watch.look(&limits, timer.now()) {
                 Finding::LookAgain(moment) => look_at = moment,
                 // Once asked to leave, a client that is still there a second time is cut.
@@ -178,7 +100,7 @@ async fn drain_time(watch: &Watch, timer: &CoarseTimer, drain: &CancellationToke
     drain.cancelled().await;
     let grace = timer.sleep_until(timer.after(FIRST_REQUEST_GRACE));
     tokio::select! {
-        () = watch.first_request.notified() => {}
+        () = watch.first_request() => {}
         () = grace => {}
     }
 }
@@ -264,53 +186,5 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for WatchedIo<Io> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_shutdown(context)
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
-mod tests {
-    use tokio::sync::Semaphore;
-
-    use super::*;
-    use crate::server::live::tests::LIMITS;
-
-    fn slot() -> OwnedSemaphorePermit {
-        Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap()
-    }
-
-    fn at(seconds: u64) -> Moment {
-        Moment::from_millis(seconds * 1_000)
-    }
-
-    #[test]
-    fn a_head_that_dribbles_in_is_given_up_and_one_that_arrives_is_not() {
-        let watch = Watch::new(at(1), slot());
-        watch.bytes_arrived(at(2));
-        watch.bytes_arrived(at(8));
-        assert!(matches!(watch.look(&LIMITS, at(11)), Finding::LookAgain(_)));
-        assert_eq!(watch.look(&LIMITS, at(12)), Finding::SlowHead);
-        watch.request_begins();
-        assert!(matches!(watch.look(&LIMITS, at(500)), Finding::LookAgain(_)));
-    }
-
-    #[test]
-    fn a_connection_without_requests_idles_out() {
-        let watch = Watch::new(at(1), slot());
-        watch.request_begins();
-        watch.request_ends(at(10));
-        assert!(matches!(watch.look(&LIMITS, at(84)), Finding::LookAgain(_)));
-        assert_eq!(watch.look(&LIMITS, at(85)), Finding::Idle);
-    }
-
-    #[test]
-    fn a_pipelined_head_is_timed_from_its_own_first_byte() {
-        let watch = Watch::new(at(1), slot());
-        watch.request_begins();
-        watch.bytes_arrived(at(2));
-        watch.request_ends(at(60));
-        assert!(matches!(watch.look(&LIMITS, at(65)), Finding::LookAgain(_)));
-        watch.bytes_arrived(at(65));
-        assert_eq!(watch.look(&LIMITS, at(75)), Finding::SlowHead);
     }
 }

@@ -7,7 +7,7 @@ use crate::auth::cookie::{Candidates, Chosen, RequestCookies, choose};
 use crate::auth::presented::{Dependency, OpenSession, Presented, Standing};
 use crate::auth::sealed_cookie::SealedWith;
 use crate::auth::session::Session;
-use crate::server::data_thread::DataThread;
+use crate::server::data_thread::{CachedSession, DataThread};
 use crate::server::live::Live;
 
 /// What was found, and what it means for the cookies.
@@ -111,14 +111,6 @@ pub(crate) async fn newest(
     let older = Arc::new(open.session.clone());
     let newest = thread.shared.refresher.winner(older).await?;
     Some(prepare(live, (*newest).clone().seen(open.session.last_seen_at())))
-}
-
-/// A session as the thread's cache keeps it.
-#[derive(Debug, Clone)]
-pub(crate) struct CachedSession {
-    pub(crate) open: Arc<OpenSession>,
-    pub(crate) sealed_with: SealedWith,
-    pub(crate) parts: usize,
 }
 
 struct Candidate(CachedSession);

@@ -13,13 +13,12 @@ use crate::auth::session::Session;
 use crate::auth::sign_in::{Hints, Restarts};
 use crate::server::body::Body;
 use crate::server::data_thread::DataThread;
+use crate::server::exchange::{Bearings, Exchange};
 use crate::server::live::Live;
 use crate::server::page::{Fact, Me, Style};
 use crate::server::reply::PageStatus;
-use crate::server::router::Bearings;
 use crate::server::session_json::date;
 use crate::server::site::Endpoint;
-use crate::server::stack::Exchange;
 use crate::server::{end_user, renewal, sign_in};
 
 /// Shows the session; somebody without one is sent to sign in first.

@@ -2,8 +2,8 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | [`listener`], `data_thread`, [`connection`], [`stack`] | from a socket to a request, and the life of a thread |
-//! | `intake`, [`client_addr`], `request_id`, `router` | what a request is, who sent it, whose it is to answer |
+//! | [`listener`], [`acceptor`], [`data_thread`], `connection`, `watch`, `stack` | from a socket to a request, and the life of a thread |
+//! | `exchange`, `intake`, [`client_addr`], `request_id`, `router` | what a request is, who sent it, whose it is to answer |
 //! | `credential`, `renewal`, `proxy`, `forward`, `request_body`, `tunnel` | from a credential to a decision to the application |
 //! | `sign_in`, `callback`, `sign_out`, `signed_out`, `session_json`, `me`, `form` | our own endpoints, a file each |
 //! | `reply`, `page`, `body`, [`site`] | what answers look like |
@@ -15,15 +15,17 @@ use http::header::USER_AGENT;
 use crate::server::client_addr::ClientAddr;
 use crate::workos::EndUser;
 
+pub mod acceptor;
 pub mod admin;
 pub mod body;
 mod callback;
 mod callback_page;
 pub mod client_addr;
-pub mod connection;
+mod connection;
 pub mod control;
 mod credential;
 pub mod data_thread;
+mod exchange;
 mod form;
 mod forward;
 mod intake;
@@ -42,8 +44,9 @@ mod sign_in;
 mod sign_out;
 mod signed_out;
 pub mod site;
-pub mod stack;
+mod stack;
 mod tunnel;
+mod watch;
 
 pub use page::content_security_policy;
 

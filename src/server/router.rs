@@ -11,25 +11,12 @@ use crate::auth::path::RequestPath;
 use crate::auth::policy::{Destination, PathRefusal};
 use crate::server::client_addr::ClientAddr;
 use crate::server::data_thread::DataThread;
+use crate::server::exchange::{Answer, Bearings, Exchange, Note};
 use crate::server::intake::{self, IntakeFault};
 use crate::server::reply::Fault;
 use crate::server::site::Endpoint;
-use crate::server::stack::{Answer, Exchange, Note};
 use crate::server::{callback, me, proxy, session_json, sign_in, sign_out, signed_out};
 use crate::telemetry::DecisionWord;
-
-/// Where a request came from and where it is to go, once it was taken in.
-#[derive(Debug)]
-pub(crate) struct Bearings {
-    /// Who asks, as far as that can be known.
-    pub(crate) client: ClientAddr,
-    /// The host that the browser used.
-    pub(crate) host: String,
-    /// The one path that is matched and forwarded.
-    pub(crate) path: RequestPath<'static>,
-    /// Where it leads.
-    pub(crate) destination: Destination,
-}
 
 /// Answers one request.
 pub(crate) async fn route(thread: &DataThread, exchange: Exchange) -> Answer {

@@ -15,10 +15,9 @@ use crate::auth::time::Timestamp;
 use crate::server::body::Body;
 use crate::server::data_thread::DataThread;
 use crate::server::end_user;
+use crate::server::exchange::{Bearings, Exchange};
 use crate::server::renewal;
 use crate::server::reply::Asker;
-use crate::server::router::Bearings;
-use crate::server::stack::Exchange;
 
 /// Answers with the session, or `401`.
 pub(crate) async fn answer(thread: &DataThread, exchange: &Exchange, bearings: &Bearings) -> Response<Body> {

@@ -13,9 +13,9 @@ use crate::auth::sign_in::{
 use crate::entropy;
 use crate::server::body::Body;
 use crate::server::data_thread::DataThread;
+use crate::server::exchange::Exchange;
 use crate::server::live::{AuthorizeSettings, WayIn};
 use crate::server::site::Endpoint;
-use crate::server::stack::Exchange;
 use crate::telemetry::SignInStage;
 use crate::workos::error::{StepUp, StepUpKind};
 

@@ -18,11 +18,11 @@ use crate::entropy;
 use crate::server::body::Body;
 use crate::server::credential;
 use crate::server::data_thread::DataThread;
+use crate::server::exchange::{Exchange, asker};
 use crate::server::form::{Form, refuse_cross_site};
 use crate::server::page::{Deed, Notice};
 use crate::server::reply::{Asker, PageStatus};
 use crate::server::site::Endpoint;
-use crate::server::stack::{Exchange, asker};
 use crate::telemetry::{Action, AuditLine, AuditOutcome};
 
 /// A program's session is revoked at WorkOS before it is answered, but not longer than this.

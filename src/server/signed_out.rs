@@ -7,10 +7,10 @@ use http::header::SET_COOKIE;
 use crate::auth::cookie::{OurCookie, RequestCookies};
 use crate::auth::sign_out::SignOut;
 use crate::server::body::Body;
+use crate::server::exchange::Exchange;
 use crate::server::page::{Deed, Notice};
 use crate::server::reply::PageStatus;
 use crate::server::site::Endpoint;
-use crate::server::stack::Exchange;
 
 /// Sends people on to where the sign-out wanted them, or tells them that it is done.
 pub(crate) fn answer(exchange: &Exchange) -> Response<Body> {

@@ -6,91 +6,25 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use futures_util::FutureExt;
-use http::{Method, Request, Response};
-use hyper::body::Incoming;
+use http::{Method, Response};
 use tower::layer::layer_fn;
 use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 
-use crate::auth::identity::{OrganizationId, UserId};
-use crate::auth::navigation::{Caller, classify};
-use crate::auth::policy::Destination;
-use crate::auth::time::Timestamp;
+use crate::auth::navigation::classify;
 use crate::clock::Moment;
 use crate::server::body::Body;
-use crate::server::client_addr::Peer;
-use crate::server::connection::Watch;
 use crate::server::data_thread::DataThread;
+use crate::server::exchange::{Answer, Exchange, Inbound, Note, asker};
 use crate::server::live::{AccessLogging, Live, Shared};
-use crate::server::reply::{Asker, Fault};
+use crate::server::reply::Fault;
 use crate::server::request_id::RequestId;
 use crate::server::router;
-use crate::telemetry::{AccessRecord, DecisionWord};
-
-/// A request as a connection hands it in.
-#[derive(Debug)]
-pub struct Inbound {
-    pub(crate) request: Request<Incoming>,
-    pub(crate) peer: Peer,
-    pub(crate) watch: Arc<Watch>,
-}
+use crate::server::watch::Watch;
+use crate::telemetry::AccessRecord;
 
 /// Takes requests, gives answers; never fails.
-pub type Stack = BoxCloneSyncService<Inbound, Response<Body>, Infallible>;
-
-/// A request on its way through the stack.
-#[derive(Debug)]
-pub(crate) struct Exchange {
-    pub(crate) request: Request<Incoming>,
-    pub(crate) peer: Peer,
-    pub(crate) watch: Arc<Watch>,
-    pub(crate) live: Arc<Live>,
-    pub(crate) id: RequestId,
-    pub(crate) caller: Caller,
-    pub(crate) now: Timestamp,
-}
-
-impl Exchange {
-    /// Who gets the answer.
-    pub(crate) fn asker(&self) -> Asker<'_> {
-        asker(&self.live, &self.id, self.caller)
-    }
-}
-
-pub(crate) fn asker<'a>(live: &'a Live, id: &'a RequestId, caller: Caller) -> Asker<'a> {
-    Asker {
-        caller,
-        request_id: id.as_str(),
-        site: &live.site,
-        page_policy: &live.page_policy,
-        cors_origin: None,
-    }
-}
-
-/// An answer, with what the access line says of it.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) response: Response<Body>,
-    pub(crate) note: Note,
-}
-
-/// What the access line and the counters say of an answer.
-#[derive(Debug, Clone)]
-pub(crate) struct Note {
-    /// Where the path led; `None`: it never came to that.
-    pub(crate) destination: Option<Destination>,
-    /// What was decided, in a word.
-    pub(crate) decision: DecisionWord,
-    pub(crate) user_id: Option<UserId>,
-    pub(crate) organization_id: Option<OrganizationId>,
-}
-
-impl Default for Note {
-    /// The note of what was not a request that can be judged.
-    fn default() -> Self {
-        Self { destination: None, decision: DecisionWord::Malformed, user_id: None, organization_id: None }
-    }
-}
+pub(crate) type Stack = BoxCloneSyncService<Inbound, Response<Body>, Infallible>;
 
 /// The stack of one data thread. `requests_in_flight` is the limit over all threads.
 pub(crate) fn new(thread: Arc<DataThread>, requests_in_flight: Option<usize>) -> Stack {

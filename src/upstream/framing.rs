@@ -121,13 +121,13 @@ mod tests {
     }
 
     fn answered(
-        method: Method,
+        method: &Method,
         status: u16,
         claims: &[(&'static str, &'static str)],
         body: &impl Body,
     ) -> Vec<String> {
         let mut headers = headers(claims);
-        frame_response(&method, StatusCode::from_u16(status).unwrap(), &mut headers, body);
+        frame_response(method, StatusCode::from_u16(status).unwrap(), &mut headers, body);
         show(&headers)
     }
 
@@ -137,13 +137,13 @@ mod tests {
         let three = Full::new(Bytes::from_static(b"abc"));
         let claim = [("content-length", "512")];
         let twice = [("content-length", "512"), ("content-length", "7")];
-        assert_eq!(answered(Method::HEAD, 200, &claim, &empty), ["content-length: 512"]);
-        assert_eq!(answered(Method::HEAD, 200, &twice, &empty), [""; 0]);
-        assert_eq!(answered(Method::GET, 304, &claim, &empty), ["content-length: 512"]);
-        assert_eq!(answered(Method::GET, 204, &claim, &empty), [""; 0]);
-        assert_eq!(answered(Method::GET, 200, &claim, &three), ["content-length: 3"]);
-        assert_eq!(answered(Method::GET, 200, &[], &empty), ["content-length: 0"]);
-        assert_eq!(answered(Method::GET, 200, &claim, &unknown()), [""; 0]);
+        assert_eq!(answered(&Method::HEAD, 200, &claim, &empty), ["content-length: 512"]);
+        assert_eq!(answered(&Method::HEAD, 200, &twice, &empty), [""; 0]);
+        assert_eq!(answered(&Method::GET, 304, &claim, &empty), ["content-length: 512"]);
+        assert_eq!(answered(&Method::GET, 204, &claim, &empty), [""; 0]);
+        assert_eq!(answered(&Method::GET, 200, &claim, &three), ["content-length: 3"]);
+        assert_eq!(answered(&Method::GET, 200, &[], &empty), ["content-length: 0"]);
+        assert_eq!(answered(&Method::GET, 200, &claim, &unknown()), [""; 0]);
     }
 
     #[test]

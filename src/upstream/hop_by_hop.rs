@@ -2,7 +2,7 @@
 //! so that a `Connection` header can name nothing but what its own sender wrote.
 //!
 //! Which trailer fields may pass is [`trailers`](crate::upstream::trailers)' matter, how a body is framed
-//! [`framing`](crate::upstream::framing)'s.
+//! `framing`'s.
 
 use http::header::{
     CONNECTION, CONTENT_LENGTH, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING,

@@ -12,8 +12,8 @@ use tokio::net::{TcpStream, UnixStream, lookup_host};
 
 use crate::auth::time::Span;
 use crate::coarse::CoarseTimer;
-use crate::upstream::body::Ledger;
 use crate::upstream::error::{ConnectFault, UpstreamError};
+use crate::upstream::ledger::Ledger;
 use crate::upstream::{Address, Upstream};
 
 /// How many addresses of one name are tried; more than a handful are a misconfigured name, and each one's share
@@ -62,9 +62,9 @@ fn failed(source: io::Error) -> UpstreamError {
     UpstreamError::Connect { fault: ConnectFault::of(&source), source }
 }
 
-/// A stream to an upstream. Notes in its [`Ledger`] that something came back.
+/// A stream to an upstream. Notes in its [`Ledger`] what is written, and that something came back.
 #[derive(Debug)]
-pub struct Line {
+pub(super) struct Line {
     stream: Stream,
     ledger: Arc<Ledger>,
 }
@@ -104,15 +104,8 @@ impl AsyncRead for Line {
 }
 
 impl AsyncWrite for Line {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match &mut self.stream {
-            Stream::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
-            Stream::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
-        }
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(context, &[io::IoSlice::new(bytes)])
     }
 
     fn poll_write_vectored(
@@ -120,10 +113,15 @@ impl AsyncWrite for Line {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.stream {
+        self.ledger.offer(slices.iter().map(|slice| &**slice));
+        let polled = match &mut self.stream {
             Stream::Tcp(stream) => Pin::new(stream).poll_write_vectored(context, slices),
             Stream::Unix(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+        };
+        if let Poll::Ready(Ok(count)) = polled {
+            self.ledger.take(count);
         }
+        polled
     }
 
     fn is_write_vectored(&self) -> bool {

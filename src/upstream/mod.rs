@@ -4,19 +4,21 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | [`pool`] | connections kept for reuse, one exchange on them, the one retry |
-//! | [`body`] | the two bodies of an exchange, and when its connection may serve again |
-//! | [`line`] | opening a connection, and the stream itself |
+//! | [`pool`] | connections kept for reuse, one exchange on them, the one retry, the response's body |
+//! | `line`, `outgoing` | the stream of a connection and how it is opened, the request's body |
+//! | `ledger`, `replay` | what both note of the exchange under way |
 //! | [`hop_by_hop`], `framing`, [`trailers`] | what a message leaves behind, how it is delimited, what may follow it |
 //! | [`upgrade`], `web_socket` | the tunnel after a `101`, and where its frames begin and end |
 //! | [`error`] | why there is no answer |
 
-pub mod body;
 pub mod error;
 mod framing;
 pub mod hop_by_hop;
-pub mod line;
+mod ledger;
+mod line;
+mod outgoing;
 pub mod pool;
+mod replay;
 pub mod trailers;
 pub mod upgrade;
 mod web_socket;

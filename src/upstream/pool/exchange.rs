@@ -1,5 +1,5 @@
-//! One exchange with an upstream: a request in, the head of its response out, and the one case in which a
-//! request is sent again.
+//! One exchange with an upstream: a request in, the head of its response out, and the cases in which a request
+//! is sent again.
 
 use std::error::Error;
 use std::future::{Future, poll_fn};
@@ -15,20 +15,22 @@ use hyper::body::Incoming;
 use crate::auth::time::Span;
 use crate::clock::DeadlinePassed;
 use crate::coarse::PERIOD;
-use crate::upstream::body::{Ledger, Outgoing, RequestState, UpstreamBody};
 use crate::upstream::error::{BadResponse, UpstreamError};
 use crate::upstream::framing::{Coding, coding, frame_request, frame_response};
 use crate::upstream::hop_by_hop::{KEEP_ALIVE, announce_web_socket, lists, strip_response};
-use crate::upstream::pool::{Held, Pool};
+use crate::upstream::ledger::{Ledger, RequestState};
+use crate::upstream::outgoing::Outgoing;
+use crate::upstream::pool::Pool;
+use crate::upstream::pool::body::UpstreamBody;
+use crate::upstream::pool::idle::{Age, Held};
 use crate::upstream::{Deadlines, HostHeader, Upstream};
 
 /// What became of a request on one connection.
 enum Attempt<B> {
     Answered(Response<UpstreamBody<B>>),
-    /// hyper hands it back: no byte of it was sent.
-    Unsent(Request<Outgoing<B>>, UpstreamError),
-    /// The connection ended before any byte of an answer.
-    Silence(UpstreamError),
+    /// It may be sent again: hyper hands it back because no byte of it was sent, or a connection that had
+    /// served before ended before any byte of an answer, and it does no harm twice.
+    MayRepeat(Request<Outgoing<B>>, UpstreamError),
     Failed(UpstreamError),
 }
 
@@ -52,20 +54,19 @@ where
         let mut request = prepare(request, upstream);
         let shelf = self.shelf(&upstream.address);
         if let Some(connection) = shelf.take() {
-            let again = copy(&request);
             let held = Held::new(connection, shelf.clone(), upstream.idle_timeout);
-            request = match (self.attempt(held, request, deadlines).await, again) {
-                (Attempt::Answered(response), _) => return Ok(response),
-                (Attempt::Unsent(request, _), _) => request,
-                (Attempt::Silence(_), Some(request)) => request,
-                (Attempt::Silence(error), None) | (Attempt::Failed(error), _) => return Err(error),
+            request = match self.attempt(held, request, deadlines).await {
+                Attempt::Answered(response) => return Ok(response),
+                Attempt::MayRepeat(request, _) => request,
+                Attempt::Failed(error) => return Err(error),
             };
         }
-        let connection = self.open(upstream).await?;
+        // Boxed, so that the ordinary case, a connection at hand, does not carry the room for this one.
+        let connection = Box::pin(self.open(upstream)).await?;
         let held = Held::new(connection, shelf, upstream.idle_timeout);
         match self.attempt(held, request, deadlines).await {
             Attempt::Answered(response) => Ok(response),
-            Attempt::Unsent(_, error) | Attempt::Silence(error) | Attempt::Failed(error) => Err(error),
+            Attempt::MayRepeat(_, error) | Attempt::Failed(error) => Err(error),
         }
     }
 
@@ -79,7 +80,10 @@ where
             Asked { method: request.method().clone(), upgrade: request.headers().contains_key(UPGRADE) };
         let connection = held.connection();
         request.body_mut().bind(&connection.ledger, &self.timer);
-        let answer = connection.sender.try_send_request(request);
+        if connection.age == Age::Used && may_be_sent_again(&request) {
+            connection.ledger.keep_request();
+        }
+        let answer = pin!(connection.sender.try_send_request(request));
         let ledger = connection.ledger.as_ref();
         match self.head_in_time(ledger, deadlines.response, answer).await {
             Err(DeadlinePassed) => Attempt::Failed(UpstreamError::ResponseTimeout),
@@ -88,7 +92,7 @@ where
                 Err(fault) => Attempt::Failed(UpstreamError::BadResponse(fault)),
             },
             Ok(Err(mut failure)) => match failure.take_message() {
-                Some(request) => Attempt::Unsent(request, UpstreamError::Broken(failure.into_error())),
+                Some(request) => Attempt::MayRepeat(request, UpstreamError::Broken(failure.into_error())),
                 None => judge(ledger, failure.into_error()),
             },
         }
@@ -100,10 +104,9 @@ where
         &self,
         ledger: &Ledger,
         limit: Span,
-        answer: F,
+        mut answer: Pin<&mut F>,
     ) -> Result<F::Output, DeadlinePassed> {
         let limit = limit.max(PERIOD);
-        let mut answer = pin!(answer);
         let mut waiting = None;
         poll_fn(|context| {
             if let Poll::Ready(output) = answer.as_mut().poll(context) {
@@ -159,30 +162,28 @@ where
     Request::from_parts(parts, body)
 }
 
-/// A copy to send again, of a request for which that is safe.
-fn copy<B>(request: &Request<Outgoing<B>>) -> Option<Request<Outgoing<B>>>
+/// Safe methods without a body, however often they arrive (RFC 9110 §9.2.1).
+fn may_be_sent_again<B>(request: &Request<Outgoing<B>>) -> bool
 where
     B: Body<Data = Bytes>,
 {
-    let safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    (safe && request.body().is_nothing()).then(|| {
-        let mut copy = Request::new(Outgoing::nothing());
-        *copy.method_mut() = request.method().clone();
-        *copy.uri_mut() = request.uri().clone();
-        *copy.headers_mut() = request.headers().clone();
-        copy
-    })
+    matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) && request.body().is_nothing()
 }
 
-fn judge<B>(ledger: &Ledger, error: hyper::Error) -> Attempt<B> {
+fn judge<B>(ledger: &Ledger, error: hyper::Error) -> Attempt<B>
+where
+    B: Body<Data = Bytes>,
+{
     if ledger.request_is(RequestState::Failed) {
         Attempt::Failed(UpstreamError::RequestBody(error))
     } else if error.is_parse() {
         Attempt::Failed(UpstreamError::BadResponse(BadResponse::Unreadable(error)))
-    } else if ledger.has_heard() {
-        Attempt::Failed(UpstreamError::Broken(error))
     } else {
-        Attempt::Silence(UpstreamError::Broken(error))
+        let error = UpstreamError::Broken(error);
+        match ledger.kept_request() {
+            Some(request) => Attempt::MayRepeat(request.map(|()| Outgoing::nothing()), error),
+            None => Attempt::Failed(error),
+        }
     }
 }
 

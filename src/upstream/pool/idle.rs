@@ -9,7 +9,8 @@ use crate::auth::time::Span;
 use crate::clock::Moment;
 use crate::coarse::CoarseTimer;
 use crate::upstream::Address;
-use crate::upstream::body::{Ledger, Outgoing};
+use crate::upstream::ledger::Ledger;
+use crate::upstream::outgoing::Outgoing;
 
 /// Idle connections kept per upstream and thread. A burst that needed more closes the rest afterwards; each one
 /// costs about 17 KiB here and often a worker in the application.
@@ -65,7 +66,8 @@ impl<B> Shelf<B> {
         *self.lock() = Idle::Closed;
     }
 
-    fn put(&self, connection: Connection<B>, idle_time: Span) {
+    fn put(&self, mut connection: Connection<B>, idle_time: Span) {
+        connection.age = Age::Used;
         if let Idle::Open(connections) = &mut *self.lock()
             && connections.len() < MAX_IDLE
         {
@@ -82,7 +84,15 @@ impl<B> Shelf<B> {
 pub(super) struct Connection<B> {
     pub(super) sender: SendRequest<Outgoing<B>>,
     pub(super) ledger: Arc<Ledger>,
+    pub(super) age: Age,
     task: Option<AbortHandle>,
+}
+
+/// Has a connection served before?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Age {
+    New,
+    Used,
 }
 
 impl<B> Connection<B> {
@@ -91,7 +101,7 @@ impl<B> Connection<B> {
         ledger: Arc<Ledger>,
         task: AbortHandle,
     ) -> Self {
-        Self { sender, ledger, task: Some(task) }
+        Self { sender, ledger, age: Age::New, task: Some(task) }
     }
 }
 
@@ -104,7 +114,7 @@ impl<B> Drop for Connection<B> {
 }
 
 /// A connection in use, and the shelf it belongs to.
-pub(in crate::upstream) struct Held<B> {
+pub(super) struct Held<B> {
     connection: Connection<B>,
     shelf: Arc<Shelf<B>>,
     /// How long it may stay idle afterwards; `None`: it may not serve again.
@@ -136,7 +146,7 @@ impl<B> Held<B> {
     }
 
     /// The response has ended: back to the shelf, if hyper finds that the connection can serve again.
-    pub(in crate::upstream) fn give_back(self) {
+    pub(super) fn give_back(self) {
         let Self { connection, shelf, idle_time } = self;
         if let Some(idle_time) = idle_time
             && connection.sender.is_ready()

@@ -3,8 +3,10 @@
 //!
 //! A connection serves again only when nothing is left on it: the request was sent whole before the response
 //! began, the response ended by its own framing, and hyper found no byte behind it. Every connection is a task
-//! of the current runtime that the pool owns. [`exchange`] is what happens on one of them.
+//! of the current runtime that the pool owns. `exchange` is what happens on one of them,
+//! [`body`] how it ends.
 
+pub mod body;
 mod exchange;
 mod idle;
 
@@ -12,7 +14,7 @@ use std::error::Error;
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::ready;
+use std::task::{Poll, ready};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -21,14 +23,13 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::task::{AbortHandle, JoinSet};
 
-pub(super) use crate::upstream::pool::idle::Held;
-
 use crate::auth::gate::Passage;
 use crate::clock::Moment;
 use crate::coarse::CoarseTimer;
-use crate::upstream::body::{Outgoing, UpstreamBody};
 use crate::upstream::error::UpstreamError;
 use crate::upstream::line::{self, Line};
+use crate::upstream::outgoing::Outgoing;
+use crate::upstream::pool::body::UpstreamBody;
 use crate::upstream::pool::idle::{Connection, Shelf};
 use crate::upstream::{Address, Deadlines, Upstream};
 
@@ -125,7 +126,7 @@ where
         poll_fn(|context| {
             let mut tasks = self.tasks();
             while ready!(tasks.connections.poll_join_next(context)).is_some() {}
-            std::task::Poll::Ready(())
+            Poll::Ready(())
         })
         .await;
     }
@@ -203,17 +204,20 @@ mod tests {
     use http_body::Frame;
     use http_body_util::combinators::BoxBody;
     use http_body_util::{BodyExt, Empty, Full, StreamBody};
+    use hyper::body::Incoming;
     use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream, UnixListener};
-    use tokio::sync::mpsc;
+    use tokio::sync::{Notify, mpsc};
     use tokio::task::JoinHandle;
 
     use super::*;
+    use crate::auth::entropy::Entropy;
     use crate::auth::time::{Span, Timestamp};
     use crate::clock::Clock;
     use crate::upstream::HostHeader;
     use crate::upstream::error::{BadResponse, Blame, ConnectFault};
-    use crate::upstream::hop_by_hop::announce_web_socket;
+    use crate::upstream::hop_by_hop::{announce_web_socket, strip_request};
+    use crate::upstream::upgrade::{Farewell, tunnel};
 
     type TestBody = BoxBody<Bytes, io::Error>;
     type Sent = Result<Frame<Bytes>, io::Error>;
@@ -252,12 +256,12 @@ mod tests {
             request: Request<TestBody>,
         ) -> Result<Response<UpstreamBody<TestBody>>, UpstreamError> {
             let deadlines = Deadlines { response: upstream.response_timeout };
-            self.pool.exchange(upstream, request, deadlines).await
+            soon(self.pool.exchange(upstream, request, deadlines)).await
         }
 
         /// Sends a request and reads its answer whole, while `peer` does its part.
         async fn talk(&self, upstream: &Upstream, request: Request<TestBody>, peer: impl Future) -> String {
-            let (response, _) = join(self.send(upstream, request), peer).await;
+            let (response, _) = soon(join(self.send(upstream, request), peer)).await;
             text(response.unwrap()).await
         }
     }
@@ -273,6 +277,18 @@ mod tests {
         for _ in 0..100 {
             tokio::task::yield_now().await;
         }
+    }
+
+    /// Fails the test when `work` is not done although everything else has had its turn.
+    async fn soon<F: Future>(work: F) -> F::Output {
+        let mut work = std::pin::pin!(work);
+        for _ in 0..100_000 {
+            if let Poll::Ready(output) = futures_util::poll!(work.as_mut()) {
+                return output;
+            }
+            tokio::task::yield_now().await;
+        }
+        panic!("nothing more happens");
     }
 
     async fn text(response: Response<UpstreamBody<TestBody>>) -> String {
@@ -323,7 +339,7 @@ mod tests {
                     let rest = self.read.split_off(at + end.len());
                     return String::from_utf8(std::mem::replace(&mut self.read, rest)).unwrap();
                 }
-                let count = self.stream.read_buf(&mut self.read).await.unwrap();
+                let count = soon(self.stream.read_buf(&mut self.read)).await.unwrap();
                 assert!(count > 0, "closed after {:?}", String::from_utf8_lossy(&self.read));
             }
         }
@@ -345,7 +361,7 @@ mod tests {
         async fn is_closed(&mut self) -> bool {
             let mut rest = Vec::new();
             // A connection that was cut may be reset; either way it is gone.
-            _ = self.stream.read_to_end(&mut rest).await;
+            _ = soon(self.stream.read_to_end(&mut rest)).await;
             rest.is_empty() && self.read.is_empty()
         }
     }
@@ -513,6 +529,10 @@ mod tests {
             let mut line = warm_up(&world, &peer, &upstream).await;
             let mut request = get();
             *request.method_mut() = method;
+            for cookie in ["a=1; b=2", "c=\u{e9}"] {
+                let cookie = HeaderValue::from_bytes(cookie.as_bytes()).unwrap();
+                request.headers_mut().append("cookie", cookie);
+            }
             let (response, heads) = join(world.send(&upstream, request), async {
                 let first = line.head().await;
                 drop(line);
@@ -549,6 +569,7 @@ mod tests {
         let (_keep, with_body) = upload(Method::GET);
         let cases = [
             (post("money"), ""),
+            (post(""), ""),
             (with_body, ""),
             (get(), "HTTP/1.1 200"),
             (get(), "HTTP/1.1 100 Continue\r\n\r\n"),
@@ -754,7 +775,7 @@ mod tests {
     async fn no_more_idle_connections_are_kept_than_the_limit() {
         let world = World::new();
         let (peer, upstream) = Peer::new().await;
-        let count = 130;
+        let count = 129;
         let requests = futures_util::future::join_all((0..count).map(|_| world.send(&upstream, get())));
         let (responses, lines) = join(requests, async {
             let mut lines = Vec::new();
@@ -814,10 +835,10 @@ mod tests {
         socket.bind(&"127.0.0.1:0".parse::<std::net::SocketAddr>().unwrap().into()).unwrap();
         socket.listen(0).unwrap();
         let address = socket.local_addr().unwrap().as_socket().unwrap();
-        let mut queued = Vec::new();
-        while let Ok(stream) = std::net::TcpStream::connect_timeout(&address, Duration::from_millis(200)) {
-            queued.push(stream);
-        }
+        let patience = Duration::from_millis(200);
+        let attempts = (0..20).map(|_| std::net::TcpStream::connect_timeout(&address, patience));
+        let queued: Vec<_> = attempts.take_while(Result::is_ok).collect();
+        assert!(queued.len() < 20, "the queue never filled");
         let pool = Arc::clone(&world.pool);
         let upstream = upstream(Address::tcp("127.0.0.1", address.port()));
         let sending = tokio::spawn(async move {
@@ -874,6 +895,7 @@ mod tests {
             line.until("piece\r\n").await;
             world.pass(100).await;
         }
+        world.pass(30).await;
         drop(body);
         line.until("0\r\n\r\n").await;
         world.pass(58).await;
@@ -1054,6 +1076,108 @@ mod tests {
         .await;
         let error = response.unwrap_err();
         assert!(matches!(error, UpstreamError::BadResponse(BadResponse::UnaskedUpgrade)), "{error}");
+    }
+
+    /// What a server does with a WebSocket request: everything but deciding about it.
+    async fn forward(
+        pool: Arc<Pool<TestBody>>,
+        upstream: Arc<Upstream>,
+        end: Arc<Notify>,
+        mut request: Request<Incoming>,
+    ) -> Result<Response<BoxBody<Bytes, hyper::Error>>, UpstreamError> {
+        let on_client = hyper::upgrade::on(&mut request);
+        let hops = strip_request(request.headers_mut());
+        hops.ask_again(request.headers_mut());
+        let request = request.map(|body| body.map_err(io::Error::other).boxed());
+        let deadlines = Deadlines { response: upstream.response_timeout };
+        let mut response = pool.exchange(&upstream, request, deadlines).await?;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            let on_upstream = hyper::upgrade::on(&mut response);
+            announce_web_socket(response.headers_mut());
+            let timer = pool.timer.clone();
+            tokio::spawn(async move {
+                let client = TokioIo::new(on_client.await.unwrap());
+                let server = TokioIo::new(on_upstream.await.unwrap());
+                let until = async {
+                    end.notified().await;
+                    Farewell::SessionEnded
+                };
+                tunnel(client, server, until, |_, _| (), &timer, Entropy::from_bytes([0; 4])).await
+            });
+        }
+        Ok(response.map(BodyExt::boxed))
+    }
+
+    /// A client's connection to a server that forwards to `upstream`.
+    async fn client_of(world: &World, upstream: &Upstream, end: &Arc<Notify>) -> Line {
+        let (pool, upstream, end) = (Arc::clone(&world.pool), Arc::new(upstream.clone()), Arc::clone(end));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let stream = listener.accept().await.unwrap().0;
+            let service = hyper::service::service_fn(move |request| {
+                forward(Arc::clone(&pool), Arc::clone(&upstream), Arc::clone(&end), request)
+            });
+            let server = hyper::server::conn::http1::Builder::new();
+            _ = server.serve_connection(TokioIo::new(stream), service).with_upgrades().await;
+        });
+        Line::on(TcpStream::connect(address).await.unwrap())
+    }
+
+    const HANDSHAKE: &str = "GET /chat HTTP/1.1\r\nHost: app.example.com\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n";
+
+    #[tokio::test]
+    async fn a_web_socket_ends_between_two_frames_on_both_sides() {
+        let world = World::new();
+        let (peer, upstream) = Peer::new().await;
+        let end = Arc::new(Notify::new());
+        let mut client = client_of(&world, &upstream, &end).await;
+        // The client does not wait for the answer with its first frame.
+        client.say(HANDSHAKE).await;
+        client.say("\x01\x05early").await;
+        let mut line = soon(peer.accept()).await;
+        let head = line.head().await;
+        assert!(head.ends_with("connection: upgrade\r\nupgrade: websocket\r\n\r\n"), "{head}");
+        line.say("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+            .await;
+        let answer = client.head().await;
+        assert!(
+            answer.starts_with(
+                "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
+            ),
+            "{answer}"
+        );
+        assert_eq!(line.until("early").await, "\x01\x05early");
+        line.say("\x01\x08half").await;
+        client.until("half").await;
+        end.notify_one();
+        // Between frames already, the upstream hears at once; the client when its frame is whole.
+        let mut close = [0; 2 + 4 + 15];
+        soon(line.stream.read_exact(&mut close)).await.unwrap();
+        assert_eq!(close[..8], [0x88, 0x80 | 15, 0, 0, 0, 0, 0x03, 0xf0]);
+        line.say("full\x01\x01x").await;
+        let mut rest = Vec::new();
+        soon(client.stream.read_to_end(&mut rest)).await.unwrap();
+        assert_eq!(rest, [b"full", &[0x88, 15, 0x03, 0xf0][..], b"session ended"].concat());
+        drop(client);
+        assert!(line.is_closed().await);
+    }
+
+    #[tokio::test]
+    async fn bytes_behind_a_refused_upgrade_never_reach_the_upstream() {
+        let world = World::new();
+        let (peer, upstream) = Peer::new().await;
+        let mut client = client_of(&world, &upstream, &Arc::new(Notify::new())).await;
+        client.say(HANDSHAKE).await;
+        client.say("\x01\x05early\r\n\r\n").await;
+        let mut line = soon(peer.accept()).await;
+        line.answer("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno").await;
+        assert!(client.head().await.starts_with("HTTP/1.1 403 Forbidden\r\n"));
+        let mut rest = String::new();
+        soon(client.stream.read_to_string(&mut rest)).await.unwrap();
+        assert!([String::from_utf8_lossy(&client.read).as_ref(), &rest].concat().contains("HTTP/1.1 400"));
+        world.pool.close();
+        assert!(line.is_closed().await);
     }
 
     #[tokio::test]
