@@ -131,7 +131,8 @@ impl Clock {
     /// [`advance`](Self::advance) waits until what a tick set off has been done.
     #[must_use]
     pub fn ticker(&self, period: Span) -> Ticker {
-        Ticker { clock: self.clone(), period, next: self.monotonic().plus(period), running: None }
+        let next = self.monotonic().plus(period);
+        Ticker { clock: self.clone(), period, next, waiting: None, running: None }
     }
 
     /// Moves a manual clock forward, stopping at each deadline on the way, and returns when every waiter that
@@ -239,6 +240,8 @@ pub struct Ticker {
     clock: Clock,
     period: Span,
     next: Moment,
+    /// Kept when a call of `tick` is given up, so that a manual clock does not leap over the tick meanwhile.
+    waiting: Option<Sleep>,
     running: Option<Running>,
 }
 
@@ -246,13 +249,15 @@ impl Ticker {
     /// Waits for the next tick. Asking again is what says that the last tick's work is done.
     pub async fn tick(&mut self) {
         let done = self.running.take();
-        let mut next = std::pin::pin!(self.clock.sleeper(self.next, Settle::WhenAskedAgain));
+        let clock = &self.clock;
+        let waiting = self.waiting.get_or_insert_with(|| clock.sleeper(self.next, Settle::WhenAskedAgain));
         // In line for the next tick before the last one counts as done, or an advance could slip through.
-        let first = std::future::poll_fn(|context| Poll::Ready(next.as_mut().poll(context))).await;
+        let first = std::future::poll_fn(|context| Poll::Ready(Pin::new(&mut *waiting).poll(context))).await;
         drop(done);
         if first.is_pending() {
-            next.await;
+            Pin::new(waiting).await;
         }
+        self.waiting = None;
         if let Source::Manual(manual) = &self.clock.0 {
             self.running = Some(Running(Arc::clone(manual)));
         }

@@ -174,6 +174,7 @@ impl RefreshActor {
                 () = stop.cancelled() => break,
             }
         }
+        drop(sweep);
         while let Some(done) = self.calls.join_next().await {
             if let Ok((call, result)) = done {
                 self.land(&call, result);

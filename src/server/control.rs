@@ -148,6 +148,7 @@ impl ControlDesk {
                 () = stop.cancelled() => break,
             }
         }
+        drop(ticker);
         for revocation in std::mem::take(&mut self.revocations) {
             self.revoke(revocation);
         }
