@@ -83,11 +83,8 @@ async fn restart(
     let end_user = end_user(&bearings.client, exchange.request.headers());
     let (who, write_back) = renewal::whoever(thread, live, carried, end_user).await;
     if let WhoAmI::Somebody(_) = who {
-        let mut response = exchange.asker().see_other(&return_to.location(live.site.sites()));
-        for cookie in renewal::cookies(thread, live, carried, &write_back).await.unwrap_or_default() {
-            response.headers_mut().append(SET_COOKIE, cookie);
-        }
-        return response;
+        let response = exchange.asker().see_other(&return_to.location(live.site.sites()));
+        return renewal::finish(thread, exchange, carried, &write_back, response).await;
     }
     let Some(restarts) = restarts else { return stateless(exchange, carried, return_to) };
     match restarts.next() {
@@ -183,9 +180,10 @@ impl Redeem<'_> {
         let mut response =
             if recent.is_circle() { callback_page::circle(self.exchange) } else { self.go_on() };
         let max_age = session.ends_at(gate.lifetimes()).since(now);
-        for cookie in live.sealer.cookies().set_session(&sealed, max_age, self.carried) {
-            response.headers_mut().append(SET_COOKIE, cookie);
-        }
+        response = renewal::with_cookies(
+            response,
+            live.sealer.cookies().set_session(&sealed, max_age, self.carried),
+        );
         remember(self.exchange, &recent, &mut response);
         response
     }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use http::header::{CACHE_CONTROL, HOST, SET_COOKIE, VARY};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
-use crate::auth::cookie::{join_crumbs, sets_ours, strip_ours};
+use crate::auth::cookie::{RequestCookies, join_crumbs, sets_ours, strip_ours};
 use crate::auth::gate::Passage;
 use crate::auth::policy::Access;
 use crate::auth::presented::OpenSession;
@@ -23,6 +23,7 @@ use crate::server::body::{Body, BodyError};
 use crate::server::data_thread::DataThread;
 use crate::server::exchange::{Bearings, Exchange};
 use crate::server::live::Live;
+use crate::server::renewal::{self, WriteBack, with_cookies};
 use crate::server::reply::Fault;
 use crate::server::request_body::{self, RequestBody};
 use crate::server::site::Scheme;
@@ -47,6 +48,8 @@ const SHARED_FIELDS: [HeaderName; 2] =
 pub(crate) struct Forwarding<'a> {
     pub(crate) thread: &'a DataThread,
     pub(crate) bearings: &'a Bearings,
+    pub(crate) carried: &'a RequestCookies<'a>,
+    pub(crate) write_back: &'a WriteBack,
 }
 
 impl Forwarding<'_> {
@@ -71,16 +74,18 @@ impl Forwarding<'_> {
         let (head, incoming) = exchange.request.into_parts();
         let body = match RequestBody::new(incoming, limit, &idle, &live) {
             Ok(body) => body,
-            Err(fault) => return asker.fault(fault),
+            // Our own answer still tells of a renewed session: its old cookie is spent.
+            Err(fault) => return with_cookies(asker.fault(fault), cookies),
         };
         let response = route.and_then(|route| route.response_timeout).unwrap_or(upstream.response_timeout);
         let request = Request::from_parts(head, body);
         let sent = self.thread.pool.send(&passage, upstream, request, Deadlines { response }).await;
+        let cookies = renewal::confirmed(self.thread, &live, self.carried, self.write_back, cookies).await;
         let response = match sent {
             Ok(response) => response,
             Err(error) => {
                 self.count(&live, &passage, &error);
-                return asker.fault(fault_of(&error));
+                return with_cookies(asker.fault(fault_of(&error)), cookies);
             }
         };
         if response.status() == StatusCode::SWITCHING_PROTOCOLS && wants_upgrade == Upgrade::WebSocket {
@@ -117,7 +122,11 @@ impl Forwarding<'_> {
         if let Some(open) = passage.session() {
             open.headers.set(headers);
         }
-        hops.ask_again(headers);
+        // RFC 6455 §4.1: the handshake is a GET of HTTP/1.1; anything else that says Upgrade stays what it is.
+        if request.method() != Method::GET || request.version() != Version::HTTP_11 {
+            return Upgrade::Nothing;
+        }
+        hops.ask_again(request.headers_mut());
         hops.upgrade()
     }
 

@@ -1,7 +1,6 @@
 //! `GET {auth_path}/me`: the session for the person whose it is.
 
 use http::Response;
-use http::header::SET_COOKIE;
 
 use crate::auth::cookie::RequestCookies;
 use crate::auth::gate::WhoAmI;
@@ -28,7 +27,7 @@ pub(crate) async fn answer(thread: &DataThread, exchange: &Exchange, bearings: &
     let end_user = end_user(&bearings.client, exchange.request.headers());
     let (who, write_back) = renewal::whoever(thread, live, &carried, end_user).await;
     let asker = exchange.asker();
-    let mut response = match who {
+    let response = match who {
         WhoAmI::Somebody(open) => asker.page(PageStatus::Shown, &page(live, &open.session)),
         WhoAmI::Unknown(dependency) => asker.refusal(Refusal::Unavailable(dependency), None, None),
         WhoAmI::Nobody | WhoAmI::Renew(_) if exchange.caller == Caller::Navigation => {
@@ -37,15 +36,7 @@ pub(crate) async fn answer(thread: &DataThread, exchange: &Exchange, bearings: &
         }
         WhoAmI::Nobody | WhoAmI::Renew(_) => asker.refusal(Refusal::SignInRequired, None, None),
     };
-    match renewal::cookies(thread, live, &carried, &write_back).await {
-        Ok(cookies) => {
-            for cookie in cookies {
-                response.headers_mut().append(SET_COOKIE, cookie);
-            }
-            response
-        }
-        Err(_) => asker.refusal(Refusal::SessionTooLarge, None, None),
-    }
+    renewal::finish(thread, exchange, &carried, &write_back, response).await
 }
 
 fn page(live: &Live, session: &Session) -> Me {

@@ -4,9 +4,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use http::header::{
-    ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, COOKIE, ORIGIN, SET_COOKIE, UPGRADE,
-};
+use http::header::{ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, COOKIE, ORIGIN, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Response};
 
 use crate::auth::cookie::RequestCookies;
@@ -43,14 +41,15 @@ pub(crate) async fn answer(thread: &DataThread, exchange: Exchange, bearings: Be
     let judged = judge(thread, &exchange, &bearings, &found).await;
     let note = note(&bearings, &judged);
     let write_back = write_back(&live, &exchange, &found, &judged);
-    let mut response = match judged.outcome {
+    let response = match judged.outcome {
         Outcome::Forward(passage) => {
             // A session that cannot be written back is refused before the application acts on it.
             let cookies = match renewal::cookies(thread, &live, &carried, &write_back).await {
                 Ok(cookies) => cookies,
                 Err(error) => return unsaved(&exchange, &bearings, error),
             };
-            let forwarding = Forwarding { thread, bearings: &bearings };
+            let forwarding =
+                Forwarding { thread, bearings: &bearings, carried: &carried, write_back: &write_back };
             let response = forwarding.send(exchange, passage, cookies).await;
             return Answer { response, note };
         }
@@ -58,10 +57,8 @@ pub(crate) async fn answer(thread: &DataThread, exchange: Exchange, bearings: Be
         Outcome::AllowPreflight => preflight(&exchange, &bearings),
         Outcome::Refuse(refusal) => refuse(thread, &exchange, &bearings, &judged, refusal).await,
     };
-    for cookie in renewal::cookies(thread, &live, &carried, &write_back).await.unwrap_or_default() {
-        response.headers_mut().append(SET_COOKIE, cookie);
-    }
-    Answer { response, note }
+    let cookies = renewal::cookies(thread, &live, &carried, &write_back).await.unwrap_or_default();
+    Answer { response: renewal::with_cookies(response, cookies), note }
 }
 
 /// What was decided, and on the way to it.

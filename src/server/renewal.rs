@@ -3,16 +3,20 @@
 
 use std::sync::Arc;
 
-use http::HeaderValue;
+use http::header::SET_COOKIE;
+use http::{HeaderValue, Response};
 
 use crate::auth::cookie::RequestCookies;
 use crate::auth::gate::{Renewal, Stale, WhoAmI, Worth};
 use crate::auth::presented::{Dependency, OpenSession, Standing};
+use crate::auth::refusal::Refusal;
 use crate::auth::time::{Span, Timestamp};
 use crate::entropy;
 use crate::refresh::Renewed;
+use crate::server::body::Body;
 use crate::server::credential::{self, Found, Rewrite};
 use crate::server::data_thread::DataThread;
+use crate::server::exchange::Exchange;
 use crate::server::live::Live;
 use crate::store::SaveError;
 use crate::workos::EndUser;
@@ -116,6 +120,53 @@ pub(crate) async fn cookies(
     let sealed = live.store.save(&session.session, entropy::draw(), now).await?;
     let max_age = session.session.ends_at(live.gate.lifetimes()).since(now);
     Ok(policy.set_session(&sealed, max_age, carried))
+}
+
+/// Cookies that were made before the application was asked, looked at again now that it has answered: the
+/// session may have been ended or renewed meanwhile, and a late cookie must not bring an older state back.
+pub(crate) async fn confirmed(
+    thread: &DataThread,
+    live: &Live,
+    carried: &RequestCookies<'_>,
+    write_back: &WriteBack,
+    prepared: Vec<HeaderValue>,
+) -> Vec<HeaderValue> {
+    let WriteBack::Session(session) = write_back else { return prepared };
+    match thread.shared.standing.of(&session.session) {
+        Standing::Live | Standing::MustRefresh => prepared,
+        Standing::Ended | Standing::Superseded => {
+            cookies(thread, live, carried, write_back).await.unwrap_or_default()
+        }
+    }
+}
+
+/// The answer, with these cookies set on it.
+pub(crate) fn with_cookies(
+    mut response: Response<Body>,
+    cookies: impl IntoIterator<Item = HeaderValue>,
+) -> Response<Body> {
+    for cookie in cookies {
+        response.headers_mut().append(SET_COOKIE, cookie);
+    }
+    response
+}
+
+/// An answer of one of our own endpoints about a session, with what is to be written back; a session that
+/// cannot be written back is refused instead.
+pub(crate) async fn finish(
+    thread: &DataThread,
+    exchange: &Exchange,
+    carried: &RequestCookies<'_>,
+    write_back: &WriteBack,
+    response: Response<Body>,
+) -> Response<Body> {
+    match cookies(thread, &exchange.live, carried, write_back).await {
+        Ok(cookies) => with_cookies(response, cookies),
+        Err(SaveError::TooLarge(_)) => exchange.asker().refusal(Refusal::SessionTooLarge, None, None),
+        Err(SaveError::Unavailable(_)) => {
+            exchange.asker().refusal(Refusal::Unavailable(Dependency::Store), None, None)
+        }
+    }
 }
 
 /// Whose session the request carries, renewed where it had to be; for our own endpoints.

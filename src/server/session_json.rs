@@ -2,7 +2,6 @@
 //! activity, but a session whose access token is ending is renewed.
 
 use http::Response;
-use http::header::SET_COOKIE;
 use jiff::Timestamp as Date;
 use serde_json::{Value, json};
 
@@ -27,20 +26,12 @@ pub(crate) async fn answer(thread: &DataThread, exchange: &Exchange, bearings: &
     let (who, write_back) = renewal::whoever(thread, live, &carried, end_user).await;
     // Whoever asks for JSON is a program, whatever else it says of itself.
     let asker = Asker { caller: Caller::Program, ..exchange.asker() };
-    let mut response = match who {
+    let response = match who {
         WhoAmI::Somebody(open) => asker.json(&document(&open.session, live.gate.lifetimes())),
         WhoAmI::Unknown(dependency) => asker.refusal(Refusal::Unavailable(dependency), None, None),
         WhoAmI::Nobody | WhoAmI::Renew(_) => asker.refusal(Refusal::SignInRequired, None, None),
     };
-    match renewal::cookies(thread, live, &carried, &write_back).await {
-        Ok(cookies) => {
-            for cookie in cookies {
-                response.headers_mut().append(SET_COOKIE, cookie);
-            }
-            response
-        }
-        Err(_) => asker.refusal(Refusal::SessionTooLarge, None, None),
-    }
+    renewal::finish(thread, exchange, &carried, &write_back, response).await
 }
 
 /// The session's document.
