@@ -78,11 +78,11 @@ impl Acceptor {
             Err(error) => return tracing::error!(%error, "a listening socket cannot be used"),
         };
         loop {
-            let Some(slot) = self.slot().await else { break };
             tokio::select! {
                 accepted = listener.accept() => match accepted {
                     Ok((stream, address)) => {
                         let _ = stream.set_nodelay(true);
+                        let Some(slot) = self.slot().await else { break };
                         self.serve(stream, Peer::Ip(address), slot);
                     }
                     Err(error) => self.rest(&error).await,
@@ -105,10 +105,12 @@ impl Acceptor {
             Err(error) => return tracing::error!(%error, "a listening socket cannot be used"),
         };
         loop {
-            let Some(slot) = self.slot().await else { break };
             tokio::select! {
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, _)) => self.serve(stream, Peer::Unix, slot),
+                    Ok((stream, _)) => {
+                        let Some(slot) = self.slot().await else { break };
+                        self.serve(stream, Peer::Unix, slot);
+                    }
                     Err(error) => self.rest(&error).await,
                 },
                 () = self.ending.stop_accepting.cancelled() => break,
@@ -122,7 +124,8 @@ impl Acceptor {
         }
     }
 
-    /// Room for one more connection; `None` when no further one is taken.
+    /// Room for one more connection; `None` when no further one is taken. Waited for with the connection in
+    /// hand: a thread that held a place while nobody came would keep it from the others.
     async fn slot(&self) -> Option<tokio::sync::OwnedSemaphorePermit> {
         tokio::select! {
             slot = Arc::clone(&self.slots).acquire_owned() => slot.ok(),
