@@ -1,5 +1,6 @@
 //! The life of a data thread: accept, serve, drain.
 
+use std::io;
 use std::sync::Arc;
 
 use tokio::net::{TcpListener, UnixListener};
@@ -10,7 +11,7 @@ use crate::auth::time::Span;
 use crate::server::client_addr::Peer;
 use crate::server::connection;
 use crate::server::data_thread::DataThread;
-use crate::server::listener::Listener;
+use crate::server::listener::{Accept, Listener};
 use crate::server::live::ConnectionLimits;
 use crate::server::stack::{self, Stack};
 
@@ -38,8 +39,8 @@ pub async fn run(
     let acceptor = Acceptor { thread: Arc::clone(&thread), stack, limits, slots, ending: ending.clone() };
     let ticking = tokio::spawn(tick(Arc::clone(&thread)));
     match listener {
-        Listener::Tcp(socket) => acceptor.tcp(socket).await,
-        Listener::Unix(socket) => acceptor.unix(socket).await,
+        Listener::Tcp(socket) => acceptor.accept(TcpListener::from_std(socket)).await,
+        Listener::Unix(socket) => acceptor.accept(UnixListener::from_std(socket)).await,
     }
     thread.leases.drain();
     thread.tasks.close();
@@ -72,44 +73,19 @@ struct Acceptor {
 }
 
 impl Acceptor {
-    async fn tcp(&self, socket: std::net::TcpListener) {
-        let listener = match TcpListener::from_std(socket) {
+    /// Accepts until the end, then takes what the kernel has accepted for us by then: it would be reset with
+    /// the socket.
+    async fn accept<L: Accept>(&self, listener: io::Result<L>) {
+        let listener = match listener {
             Ok(listener) => listener,
             Err(error) => return tracing::error!(%error, "a listening socket cannot be used"),
         };
         loop {
             tokio::select! {
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, address)) => {
-                        let _ = stream.set_nodelay(true);
+                    Ok((stream, peer)) => {
                         let Some(slot) = self.slot().await else { break };
-                        self.serve(stream, Peer::Ip(address), slot);
-                    }
-                    Err(error) => self.rest(&error).await,
-                },
-                () = self.ending.stop_accepting.cancelled() => break,
-            }
-        }
-        // What the kernel has accepted for us by now would be reset with the socket: it is served first.
-        while let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() {
-            match now(listener.accept()).await {
-                Some(Ok((stream, address))) => self.serve(stream, Peer::Ip(address), slot),
-                Some(Err(_)) | None => break,
-            }
-        }
-    }
-
-    async fn unix(&self, socket: std::os::unix::net::UnixListener) {
-        let listener = match UnixListener::from_std(socket) {
-            Ok(listener) => listener,
-            Err(error) => return tracing::error!(%error, "a listening socket cannot be used"),
-        };
-        loop {
-            tokio::select! {
-                accepted = listener.accept() => match accepted {
-                    Ok((stream, _)) => {
-                        let Some(slot) = self.slot().await else { break };
-                        self.serve(stream, Peer::Unix, slot);
+                        self.serve(stream, peer, slot);
                     }
                     Err(error) => self.rest(&error).await,
                 },
@@ -118,7 +94,7 @@ impl Acceptor {
         }
         while let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() {
             match now(listener.accept()).await {
-                Some(Ok((stream, _))) => self.serve(stream, Peer::Unix, slot),
+                Some(Ok((stream, peer))) => self.serve(stream, peer, slot),
                 Some(Err(_)) | None => break,
             }
         }
@@ -158,7 +134,7 @@ impl Acceptor {
         });
     }
 
-    async fn rest(&self, error: &std::io::Error) {
+    async fn rest(&self, error: &io::Error) {
         tracing::warn!(%error, "a connection could not be accepted");
         self.thread.timer.sleep_until(self.thread.timer.now().plus(ACCEPT_REST)).await;
     }

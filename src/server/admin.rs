@@ -2,6 +2,7 @@
 //! without a byte of user data.
 
 use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::auth::time::Span;
 use crate::server::body::Body;
 use crate::server::client_addr::Peer;
-use crate::server::listener::Listener;
+use crate::server::listener::{Accept, Listener};
 use crate::server::live::{Phase, Shared};
 use crate::server::reply::{self, AdminStatus};
 use crate::telemetry::metrics::CONTENT_TYPE;
@@ -32,40 +33,23 @@ const CONNECTION_LIFE: Span = Span::from_secs(60);
 
 /// Serves the admin listener until `stop`.
 pub async fn run(listener: Listener, shared: Arc<Shared>, stop: CancellationToken) {
-    let unusable = |error| tracing::error!(%error, "the admin socket cannot be used");
     match listener {
-        Listener::Tcp(socket) => match TcpListener::from_std(socket) {
-            Ok(listener) => tcp(listener, shared, stop).await,
-            Err(error) => unusable(error),
-        },
-        Listener::Unix(socket) => match UnixListener::from_std(socket) {
-            Ok(listener) => unix(listener, shared, stop).await,
-            Err(error) => unusable(error),
-        },
+        Listener::Tcp(socket) => accept(TcpListener::from_std(socket), shared, stop).await,
+        Listener::Unix(socket) => accept(UnixListener::from_std(socket), shared, stop).await,
     }
 }
 
-async fn tcp(listener: TcpListener, shared: Arc<Shared>, stop: CancellationToken) {
+async fn accept<L: Accept>(listener: io::Result<L>, shared: Arc<Shared>, stop: CancellationToken) {
+    let listener = match listener {
+        Ok(listener) => listener,
+        Err(error) => return tracing::error!(%error, "the admin socket cannot be used"),
+    };
     let mut desk = Desk::new(shared);
     loop {
         let slot = desk.slot().await;
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, address)) => desk.serve(stream, Peer::Ip(address), slot),
-                Err(_) => desk.shared.clock.sleep(Span::from_secs(1)).await,
-            },
-            () = stop.cancelled() => return,
-        }
-    }
-}
-
-async fn unix(listener: UnixListener, shared: Arc<Shared>, stop: CancellationToken) {
-    let mut desk = Desk::new(shared);
-    loop {
-        let slot = desk.slot().await;
-        tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => desk.serve(stream, Peer::Unix, slot),
+                Ok((stream, peer)) => desk.serve(stream, peer, slot),
                 Err(_) => desk.shared.clock.sleep(Span::from_secs(1)).await,
             },
             () = stop.cancelled() => return,

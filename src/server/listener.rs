@@ -9,6 +9,10 @@ use std::path::{Path, PathBuf};
 
 use socket2::{Domain, Protocol, Socket, Type};
 use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+
+use crate::server::client_addr::Peer;
 
 /// Connections that wait to be accepted; the kernel caps it at `net.core.somaxconn` (4096 by default).
 const BACKLOG: i32 = 4_096;
@@ -128,6 +132,35 @@ fn remove_stale(path: &Path) -> io::Result<()> {
     match StdUnixStream::connect(path) {
         Ok(_) => Err(io::Error::new(io::ErrorKind::AddrInUse, "another process listens on this socket")),
         Err(_) => std::fs::remove_file(path),
+    }
+}
+
+/// A socket that accepts connections, whichever kind it is.
+pub(crate) trait Accept {
+    /// What a connection is.
+    type Io: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// The next connection, and who is at its other end.
+    fn accept(&self) -> impl Future<Output = io::Result<(Self::Io, Peer)>>;
+}
+
+impl Accept for TcpListener {
+    type Io = TcpStream;
+
+    async fn accept(&self) -> io::Result<(TcpStream, Peer)> {
+        let (stream, address) = Self::accept(self).await?;
+        // A socket that refuses the option is only slower.
+        let _ = stream.set_nodelay(true);
+        Ok((stream, Peer::Ip(address)))
+    }
+}
+
+impl Accept for UnixListener {
+    type Io = UnixStream;
+
+    async fn accept(&self) -> io::Result<(UnixStream, Peer)> {
+        let (stream, _) = Self::accept(self).await?;
+        Ok((stream, Peer::Unix))
     }
 }
 
