@@ -17,7 +17,7 @@ use crate::auth::time::Span;
 use crate::clock::{Clock, Moment};
 use crate::standing::StandingTable;
 use crate::telemetry::Metrics;
-use crate::workos::error::Rejection;
+use crate::workos::error::{Rejection, StepUp};
 use crate::workos::{EndUser, WorkOs, WorkOsError};
 
 /// Questions that may wait for the actor. Each is a request in flight; more wait at the sender.
@@ -47,8 +47,8 @@ pub enum Renewed {
         /// When to ask again, by WorkOS' word.
         retry_after: Option<Span>,
     },
-    /// Not without the person: WorkOS asks for a step that only a sign-in can bring.
-    NeedsPerson,
+    /// Not without the person: WorkOS asks for this step, which only a sign-in can bring.
+    NeedsPerson(Arc<StepUp>),
     /// Never: the session is over.
     Never,
 }
@@ -262,7 +262,7 @@ impl RefreshActor {
         self.metrics.refresh(match &outcome {
             Renewed::Yes(_) => "renewed",
             Renewed::NotNow { .. } => "transient",
-            Renewed::NeedsPerson => "needs_person",
+            Renewed::NeedsPerson(_) => "needs_person",
             Renewed::Never => "terminal",
         });
         if let Renewed::Yes(renewed) = &outcome {
@@ -280,7 +280,9 @@ impl RefreshActor {
 fn judge(error: &WorkOsError) -> (Renewed, Option<Span>) {
     match error {
         WorkOsError::Rejected(Rejection::InvalidGrant) => (Renewed::Never, Some(REFUSED_FOR)),
-        WorkOsError::Rejected(Rejection::StepUp(_)) => (Renewed::NeedsPerson, Some(REFUSED_FOR)),
+        WorkOsError::Rejected(Rejection::StepUp(step_up)) => {
+            (Renewed::NeedsPerson(Arc::new(step_up.clone())), Some(REFUSED_FOR))
+        }
         // Anything unknown is ours to mend, not a reason to end a session.
         WorkOsError::Rejected(Rejection::Other(_)) | WorkOsError::Misconfigured(_) => {
             (Renewed::NotNow { retry_after: None }, Some(REST_AFTER_FAILURE))
@@ -324,7 +326,7 @@ impl Desk {
                 self.won.insert((winner.id(), winner.generation()), key);
                 Flight::Won { winner: Arc::clone(winner), at: now, presented: false }
             }
-            Renewed::NotNow { .. } | Renewed::NeedsPerson | Renewed::Never => {
+            Renewed::NotNow { .. } | Renewed::NeedsPerson(_) | Renewed::Never => {
                 let until = now.plus(rest.unwrap_or(REFUSED_FOR));
                 Flight::Lost { outcome: outcome.clone(), until }
             }

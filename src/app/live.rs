@@ -124,7 +124,7 @@ impl AppSettings {
                 body_bytes: config.server.limits.body_bytes,
                 body_idle_timeout: config.server.limits.body_idle_timeout,
             },
-            page_policy: content_security_policy(&self.api_url.origin().ascii_serialization()),
+            page_policy: content_security_policy(),
             access_log: if config.log.access { AccessLogging::On } else { AccessLogging::Off },
             routes,
         })

@@ -9,13 +9,13 @@ use crate::auth::gate::WhoAmI;
 use crate::auth::return_to::ReturnTo;
 use crate::auth::secret::Secret;
 use crate::auth::session::{Session, SessionId, Tokens};
-use crate::auth::sign_in::{self as attempt, Callback, Event, Hints, Recent, Restarts};
+use crate::auth::sign_in::{self as attempt, Callback, Event, Hints, Recent, Recognised, Restarts};
 use crate::entropy;
 use crate::server::body::Body;
 use crate::server::data_thread::DataThread;
 use crate::server::exchange::{Bearings, Exchange};
 use crate::server::reply::Fault;
-use crate::server::{callback_page, end_user, renewal, sign_in};
+use crate::server::{callback_page, credential, end_user, renewal, sign_in};
 use crate::store::SaveError;
 use crate::telemetry::{Action, AuditLine, AuditOutcome, SignInStage};
 use crate::workos::WorkOsError;
@@ -100,7 +100,7 @@ async fn restart(
 fn stateless(exchange: &Exchange, carried: &RequestCookies<'_>, return_to: &ReturnTo) -> Response<Body> {
     let context = exchange.live.sealer.context();
     let recent = Recent::read(&context, carried, exchange.now).with(Event::Stateless, exchange.now);
-    let mut response = if recent.is_circle() {
+    let mut response = if recent.is_circle(Recognised::No) {
         callback_page::circle(exchange)
     } else {
         sign_in::begin(exchange, return_to, Restarts::NONE, &Hints::default())
@@ -177,8 +177,8 @@ impl Redeem<'_> {
         shared.audit.record(line).await;
         let context = live.sealer.context();
         let recent = Recent::read(&context, self.carried, now).with(Event::Completed, now);
-        let mut response =
-            if recent.is_circle() { callback_page::circle(self.exchange) } else { self.go_on() };
+        let circle = recent.is_circle(self.recognised().await);
+        let mut response = if circle { callback_page::circle(self.exchange) } else { self.go_on() };
         let max_age = session.ends_at(gate.lifetimes()).since(now);
         response = renewal::with_cookies(
             response,
@@ -186,6 +186,16 @@ impl Redeem<'_> {
         );
         remember(self.exchange, &recent, &mut response);
         response
+    }
+
+    /// Does the browser bring a session along that still stands? Then another of its tabs was quicker.
+    async fn recognised(&self) -> Recognised {
+        let live = &self.exchange.live;
+        let found = credential::present(self.thread, live, self.carried).await;
+        match live.gate.who_is_it(&found.presented, self.exchange.now) {
+            WhoAmI::Somebody(_) | WhoAmI::Renew(_) => Recognised::Yes,
+            WhoAmI::Nobody | WhoAmI::Unknown(_) => Recognised::No,
+        }
     }
 
     /// On to the page that was wanted. Under `same_site = "strict"` a redirect would still count as coming from

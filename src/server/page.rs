@@ -102,16 +102,23 @@ impl askama::FastWritable for Style {
     }
 }
 
-/// The content security policy of every page: its own style sheet by hash, forms to us and to the WorkOS API
-/// (a sign-out's form is redirected there, and browsers hold the redirect to `form-action` too), no frames.
-pub fn content_security_policy(workos_origin: &str) -> HeaderValue {
+/// The content security policy of every page: its own style sheet by hash, nothing else, no frames. It leaves
+/// forms alone: browsers hold every redirect after a form to `form-action`, and a sign-out leads through WorkOS
+/// and back to a sign-in page, whose domain (AuthKit's, an identity provider's) is known to WorkOS only.
+pub fn content_security_policy() -> HeaderValue {
+    policy("; frame-ancestors 'none'")
+}
+
+/// The same for a refusal that is the answer to a frame: it must show there, and offers nothing that a frame
+/// around it could abuse.
+pub(crate) fn policy_within_frames() -> HeaderValue {
+    policy("")
+}
+
+fn policy(more: &str) -> HeaderValue {
     static STYLE_HASH: LazyLock<String> =
         LazyLock::new(|| STANDARD.encode(digest::digest(&digest::SHA256, STYLE.as_bytes())));
-    let policy = format!(
-        "default-src 'none'; style-src 'sha256-{}'; form-action 'self' {workos_origin}; base-uri 'none'; \
-         frame-ancestors 'none'",
-        *STYLE_HASH
-    );
+    let policy = format!("default-src 'none'; style-src 'sha256-{}'; base-uri 'none'{more}", *STYLE_HASH);
     HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
 }
 

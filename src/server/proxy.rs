@@ -28,6 +28,7 @@ use crate::server::site::Scheme;
 use crate::server::{end_user, sign_in};
 use crate::store::SaveError;
 use crate::telemetry::{Action, AuditLine, AuditOutcome, DecisionWord, SignInStage};
+use crate::workos::error::StepUp;
 
 /// Answers a request that is not for one of our own endpoints.
 pub(crate) async fn answer(thread: &DataThread, exchange: Exchange, bearings: Bearings) -> Answer {
@@ -53,7 +54,7 @@ pub(crate) async fn answer(thread: &DataThread, exchange: Exchange, bearings: Be
             let response = forwarding.send(exchange, passage, cookies).await;
             return Answer { response, note };
         }
-        Outcome::SignIn(ref detour) => detoured(thread, &exchange, detour),
+        Outcome::SignIn(ref detour) => detoured(thread, &exchange, detour, judged.step_up.as_deref()),
         Outcome::AllowPreflight => preflight(&exchange, &bearings),
         Outcome::Refuse(refusal) => refuse(thread, &exchange, &bearings, &judged, refusal).await,
     };
@@ -68,6 +69,8 @@ struct Judged {
     session: Option<Arc<OpenSession>>,
     renewed: WasRenewed,
     retry_after: Option<Span>,
+    /// What WorkOS asks of the person before it renews the session.
+    step_up: Option<Arc<StepUp>>,
 }
 
 async fn judge(thread: &DataThread, exchange: &Exchange, bearings: &Bearings, found: &Found) -> Judged {
@@ -83,12 +86,13 @@ async fn judge(thread: &DataThread, exchange: &Exchange, bearings: &Bearings, fo
                 session,
                 renewed: WasRenewed::No,
                 retry_after: None,
+                step_up: None,
             };
         }
         Verdict::Refresh(stale) => stale,
     };
     let end_user = end_user(&bearings.client, exchange.request.headers());
-    let renewal::Outcome { renewal, retry_after } =
+    let renewal::Outcome { renewal, retry_after, step_up } =
         renewal::renew(thread, live, &stale, end_user, exchange.now).await;
     let (session, renewed) = match &renewal {
         Renewal::Renewed(session) => (Arc::clone(session), WasRenewed::Yes),
@@ -98,7 +102,7 @@ async fn judge(thread: &DataThread, exchange: &Exchange, bearings: &Bearings, fo
     };
     let decision = live.gate.settle(&facts, stale, renewal, thread.shared.clock.now());
     let Decision { verdict: outcome, trace } = decision;
-    Judged { outcome, trace, session: Some(session), renewed, retry_after }
+    Judged { outcome, trace, session: Some(session), renewed, retry_after, step_up }
 }
 
 fn session_of(outcome: &Outcome) -> Option<Arc<OpenSession>> {
@@ -193,11 +197,20 @@ fn note(bearings: &Bearings, judged: &Judged) -> Note {
     }
 }
 
-fn detoured(thread: &DataThread, exchange: &Exchange, detour: &Detour) -> Response<Body> {
+fn detoured(
+    thread: &DataThread,
+    exchange: &Exchange,
+    detour: &Detour,
+    step_up: Option<&StepUp>,
+) -> Response<Body> {
     match detour.start {
         DetourStart::Here => {
             thread.shared.metrics.sign_in(SignInStage::Started, "");
-            sign_in::begin(exchange, &detour.return_to, Restarts::NONE, &Hints::default())
+            let (target, restarts) = (&detour.return_to, Restarts::NONE);
+            match step_up {
+                Some(step_up) => sign_in::step_up(exchange, target, restarts, step_up),
+                None => sign_in::begin(exchange, target, restarts, &Hints::default()),
+            }
         }
         DetourStart::PublicUrl => exchange.asker().found(&exchange.live.site.sign_in_url(&detour.return_to)),
     }

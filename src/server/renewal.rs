@@ -20,15 +20,17 @@ use crate::server::exchange::Exchange;
 use crate::server::live::Live;
 use crate::store::SaveError;
 use crate::workos::EndUser;
+use crate::workos::error::StepUp;
 
 /// How long a request whose session is still good waits for its renewal.
 const PATIENCE: Span = Span::from_secs(1);
 
-/// What became of a renewal, and when to ask again if WorkOS said so.
+/// What became of a renewal, with what WorkOS said about it: when to ask again, or what the person has to do.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) renewal: Renewal,
     pub(crate) retry_after: Option<Span>,
+    pub(crate) step_up: Option<Arc<StepUp>>,
 }
 
 /// Renews a session, or joins whoever is renewing it.
@@ -49,16 +51,18 @@ pub(crate) async fn renew(
             patient.unwrap_or(Renewed::NotNow { retry_after: None })
         }
     };
-    let (renewal, retry_after) = match renewed {
+    let outcome = |renewal| Outcome { renewal, retry_after: None, step_up: None };
+    match renewed {
         Renewed::Yes(session) => {
             let session = (*session).clone().seen(now);
-            (Renewal::Renewed(credential::prepare(live, session)), None)
+            outcome(Renewal::Renewed(credential::prepare(live, session)))
         }
-        Renewed::NotNow { retry_after } => (Renewal::Unavailable(Dependency::WorkOs), retry_after),
-        Renewed::NeedsPerson => (Renewal::NeedsPerson, None),
-        Renewed::Never => (Renewal::Over, None),
-    };
-    Outcome { renewal, retry_after }
+        Renewed::NotNow { retry_after } => {
+            Outcome { retry_after, ..outcome(Renewal::Unavailable(Dependency::WorkOs)) }
+        }
+        Renewed::NeedsPerson(step_up) => Outcome { step_up: Some(step_up), ..outcome(Renewal::NeedsPerson) },
+        Renewed::Never => outcome(Renewal::Over),
+    }
 }
 
 /// What is to be written back to the browser beside an answer.

@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
-use http::Response;
 use http::header::SET_COOKIE;
+use http::{HeaderMap, Response};
 use serde_json::json;
 
 use crate::auth::cookie::{OurCookie, RequestCookies};
@@ -75,7 +75,7 @@ pub(crate) async fn answer(thread: &DataThread, exchange: Exchange) -> Response<
     if let Some(open) = &open {
         end(thread, &live, open, id.as_str()).await;
         let session = open.session.identity().session_id.clone();
-        if browser {
+        if browser || is_page_script(&headers) {
             thread.shared.control.revoke_later(session, REVOKE_LATER).await;
         } else {
             let _ = thread.timer.within(REVOKE_PATIENCE, thread.shared.control.revoke_now(session)).await;
@@ -103,6 +103,12 @@ pub(crate) async fn answer(thread: &DataThread, exchange: Exchange) -> Response<
         response.headers_mut().append(SET_COOKIE, kept);
     }
     response
+}
+
+/// Does a script of a page ask? It gets the address of WorkOS' sign-out and sends its person there. Browsers mark
+/// what scripts ask for (W3C Fetch Metadata).
+fn is_page_script(headers: &HeaderMap) -> bool {
+    headers.contains_key("sec-fetch-site")
 }
 
 /// The session that the request carries, whether or not it is still good: what is over can be signed out of.

@@ -21,8 +21,9 @@ mod payload;
 mod strict_json;
 
 /// Longest token that is looked at. WorkOS' are about 1 KB, a template adds at most 3 KB
-/// (<https://workos.com/docs/authkit/jwt-templates>), long lists of permissions some more.
-pub const MAX_TOKEN_BYTES: usize = 16 * 1_024;
+/// (<https://workos.com/docs/authkit/jwt-templates>), long lists of permissions as much as they like: more
+/// than cookies hold must still be read, so that the person can be told what is the matter.
+pub const MAX_TOKEN_BYTES: usize = 64 * 1_024;
 /// How far the clocks of WorkOS and this machine may be apart.
 pub const LEEWAY: Span = Span::from_secs(60);
 /// The one algorithm (RFC 7518 §3.3), whatever a header asks for (RFC 8725 §3.1).

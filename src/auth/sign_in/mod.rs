@@ -22,7 +22,7 @@ pub mod recent;
 
 pub use crate::auth::sign_in::authorize::{AuthorizeRequest, Hints, ScreenHint, Selector, authorize_url};
 pub use crate::auth::sign_in::callback::{Callback, ErrorCode, finish};
-pub use crate::auth::sign_in::recent::{Event, Recent};
+pub use crate::auth::sign_in::recent::{Event, Recent, Recognised};
 
 /// How long an attempt lasts: as long as WorkOS' codes do (<https://workos.com/docs/authkit>), and the
 /// `Max-Age` of its cookie.

@@ -6,13 +6,16 @@ use crate::auth::cookie::names::OurCookie;
 use crate::auth::cookie::read::RequestCookies;
 use crate::auth::entropy::Entropy;
 use crate::auth::sealed_cookie::{SealContext, SealedCookie};
-use crate::auth::sign_in::SCHEMA;
+use crate::auth::sign_in::{MAX_ATTEMPTS, SCHEMA};
 use crate::auth::time::{Span, Timestamp};
 
 /// How far back counts, and the `Max-Age` of the cookie.
 pub const WINDOW: Span = Span::from_secs(30);
 /// More completed sign-ins than this within the window are a circle.
 const MAX_COMPLETED: usize = 3;
+/// The same for a browser that still brings a good session along: its tabs, at most as many as it may have
+/// attempts, were sent to sign in together and arrive one after the other.
+const MAX_COMPLETED_SIGNED_IN: usize = MAX_ATTEMPTS + MAX_COMPLETED;
 /// This many callbacks without a state of ours within the window are a circle.
 const STATELESS_CIRCLE: usize = 3;
 /// Most times that are kept; a circle is noticed long before.
@@ -27,6 +30,15 @@ pub enum Event {
     Completed,
     /// A callback came without a state, or with one that does not open.
     Stateless,
+}
+
+/// Did the callback bring a session that still stands?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recognised {
+    /// Yes: an earlier sign-in worked, so that this is hardly a circle.
+    Yes,
+    /// No.
+    No,
 }
 
 /// What happened to this browser within the last thirty seconds.
@@ -53,11 +65,15 @@ impl Recent {
         self
     }
 
-    /// Is it time to stop and explain? After the fourth completed sign-in or the third callback without a
-    /// state.
+    /// Is it time to stop and explain? After the fourth completed sign-in (later for a browser that is
+    /// recognised) or the third callback without a state.
     #[must_use]
-    pub fn is_circle(&self) -> bool {
-        self.count(Event::Completed) > MAX_COMPLETED || self.count(Event::Stateless) >= STATELESS_CIRCLE
+    pub fn is_circle(&self, browser: Recognised) -> bool {
+        let most = match browser {
+            Recognised::Yes => MAX_COMPLETED_SIGNED_IN,
+            Recognised::No => MAX_COMPLETED,
+        };
+        self.count(Event::Completed) > most || self.count(Event::Stateless) >= STATELESS_CIRCLE
     }
 
     /// The content of [`OurCookie::Recent`], to be set for [`WINDOW`].
@@ -138,19 +154,31 @@ mod tests {
         let mut recent = Recent::default();
         for second in [0, 9, 18] {
             recent = carried_on(&recent, at(second)).with(Event::Completed, at(second));
-            assert!(!recent.is_circle(), "{second}");
+            assert!(!recent.is_circle(Recognised::No), "{second}");
         }
-        assert!(carried_on(&recent, at(27)).with(Event::Completed, at(27)).is_circle());
-        assert!(!carried_on(&recent, at(30)).with(Event::Completed, at(30)).is_circle());
+        assert!(carried_on(&recent, at(27)).with(Event::Completed, at(27)).is_circle(Recognised::No));
+        assert!(!carried_on(&recent, at(30)).with(Event::Completed, at(30)).is_circle(Recognised::No));
+    }
+
+    #[test]
+    fn ten_tabs_that_sign_in_together_are_no_circle_but_an_endless_row_is() {
+        let mut recent = Recent::default();
+        for tab in 0..10 {
+            recent = carried_on(&recent, at(tab)).with(Event::Completed, at(tab));
+            assert!(!recent.is_circle(Recognised::Yes), "{tab}");
+        }
+        assert!(recent.is_circle(Recognised::No));
+        let endless = (0..14).fold(Recent::default(), |recent, _| recent.with(Event::Completed, NOW));
+        assert!(carried_on(&endless, NOW).is_circle(Recognised::Yes));
     }
 
     #[test]
     fn the_third_callback_without_a_state_within_thirty_seconds_is_a_circle() {
         let two = Recent::default().with(Event::Stateless, at(0)).with(Event::Stateless, at(10));
-        assert!(!two.is_circle());
-        assert!(carried_on(&two, at(29)).with(Event::Stateless, at(29)).is_circle());
-        assert!(!carried_on(&two, at(31)).with(Event::Stateless, at(31)).is_circle());
-        assert!(!two.with(Event::Completed, at(11)).with(Event::Completed, at(12)).is_circle());
+        assert!(!two.is_circle(Recognised::No));
+        assert!(carried_on(&two, at(29)).with(Event::Stateless, at(29)).is_circle(Recognised::No));
+        assert!(!carried_on(&two, at(31)).with(Event::Stateless, at(31)).is_circle(Recognised::No));
+        assert!(!two.with(Event::Completed, at(11)).with(Event::Completed, at(12)).is_circle(Recognised::No));
     }
 
     #[test]

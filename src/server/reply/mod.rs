@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::auth::navigation::Caller;
 use crate::auth::refusal::Refusal;
 use crate::server::body::Body;
-use crate::server::page::{Code, Deed, Notice};
+use crate::server::page::{Code, Deed, Notice, policy_within_frames};
 use crate::server::reply::words::{Words, fault_words, refusal_words};
 use crate::server::site::{Endpoint, Site};
 
@@ -159,7 +159,13 @@ impl Asker<'_> {
                     codes,
                     ..Notice::default()
                 };
-                self.page(PageStatus::Exactly(words.status), &notice)
+                let mut response = self.page(PageStatus::Exactly(words.status), &notice);
+                if self.caller == Caller::Frame {
+                    let headers = response.headers_mut();
+                    headers.insert(CONTENT_SECURITY_POLICY, policy_within_frames());
+                    headers.remove(X_FRAME_OPTIONS);
+                }
+                response
             }
             Caller::Grpc => self.grpc(words),
             Caller::Program => self.problem(words, decision_id),
