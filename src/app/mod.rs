@@ -205,6 +205,8 @@ fn start_data_threads(
             .spawn(move || {
                 let thread = DataThread::new(shared);
                 runtime.block_on(acceptor::run(thread, socket, limits, slots, ending));
+                // What was cut writes its access line as it is dropped: before the log is told that all is over.
+                drop(runtime);
                 drop(alive);
             })
             .map_err(StartError::Thread)?;

@@ -17,6 +17,8 @@ use http::header::CONTENT_TYPE;
 
 use crate::auth::session::SessionId;
 use crate::auth::time::Timestamp;
+use crate::telemetry::Metrics;
+use crate::telemetry::metrics::OpenGuard;
 use crate::upstream::upgrade::Farewell;
 
 /// The registry of one data thread; clones share it. It has one entry for each stream that is open, so what
@@ -69,6 +71,7 @@ struct Registry {
     free: Vec<usize>,
     phase: Phase,
     tally: Tally,
+    metrics: Option<Metrics>,
 }
 
 /// How far shutting down has got.
@@ -87,6 +90,8 @@ struct Entry {
     kind: StreamKind,
     ends_at: Option<Timestamp>,
     state: State,
+    /// Shows it in the metrics as long as it is here.
+    _shown: Option<OpenGuard>,
 }
 
 enum State {
@@ -99,6 +104,13 @@ impl Leases {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty registry whose streams show in these metrics.
+    #[must_use]
+    pub fn shown_in(metrics: Metrics) -> Self {
+        let registry = Registry { metrics: Some(metrics), ..Registry::default() };
+        Self(Arc::new(Mutex::new(registry)))
     }
 
     /// Enters a stream. `ends_at` is the end of its session by the wall clock, if it has one; a
@@ -117,7 +129,8 @@ impl Leases {
             Phase::Serving | Phase::Draining => State::Open(None),
         };
         let ends_at = ends_at.filter(|_| kind != StreamKind::Body);
-        let key = registry.enter(Entry { session, kind, ends_at, state });
+        let shown = registry.metrics.as_ref().filter(|_| kind.is_counted()).map(Metrics::stream_opened);
+        let key = registry.enter(Entry { session, kind, ends_at, state, _shown: shown });
         drop(registry);
         StreamGuard { leases: self.clone(), key }
     }
@@ -270,6 +283,9 @@ impl Registry {
                 State::MustEnd(Ending::LifetimeOver) => self.tally.lifetime_over += 1,
                 State::MustEnd(Ending::Draining) => self.tally.draining += 1,
             }
+            if let Some(metrics) = &self.metrics {
+                metrics.stream_closed(entry.state.as_str());
+            }
         }
         entry.state.into_waker()
     }
@@ -287,6 +303,14 @@ impl Registry {
 }
 
 impl State {
+    /// The word for the end of a stream in a metric's label.
+    const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Open(_) => "finished",
+            Self::MustEnd(ending) => ending.as_str(),
+        }
+    }
+
     fn into_waker(self) -> Option<Waker> {
         match self {
             Self::Open(waker) => waker,

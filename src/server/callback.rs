@@ -54,6 +54,7 @@ pub(crate) async fn answer(thread: &DataThread, exchange: &Exchange, bearings: &
         Callback::ProviderError { code, return_to, attempt } => {
             metrics.sign_in(SignInStage::Failed, "provider_error");
             tracing::info!(code = code.as_str(), "WorkOS sent somebody back with an error");
+            record_failure(thread, exchange, code.as_str()).await;
             let mut response = callback_page::provider_error(exchange, code.as_str(), &return_to);
             if let Some(attempt) = attempt {
                 response.headers_mut().append(SET_COOKIE, cookies.expire(OurCookie::Attempt(attempt)));
@@ -115,6 +116,15 @@ fn remember(exchange: &Exchange, recent: &Recent, response: &mut Response<Body>)
     response.headers_mut().append(SET_COOKIE, cookie);
 }
 
+/// Records a sign-in that ended without a session.
+async fn record_failure(thread: &DataThread, exchange: &Exchange, reason: &'static str) {
+    let line = AuditLine {
+        request_id: Some(exchange.id.as_str().into()),
+        ..AuditLine::new(exchange.now, Action::SignIn, AuditOutcome::Failure, reason.into())
+    };
+    thread.shared.audit.record(line).await;
+}
+
 /// A callback whose code is to be redeemed.
 struct Redeem<'a> {
     thread: &'a DataThread,
@@ -131,7 +141,7 @@ impl Redeem<'_> {
         let shared = &self.thread.shared;
         match shared.control.exchange(code, verifier, end_user).await {
             Some(Ok(tokens)) => self.open(tokens).await,
-            Some(Err(error)) => self.refused(&error),
+            Some(Err(error)) => self.refused(&error).await,
             None => self.exchange.asker().fault(Fault::Internal),
         }
     }
@@ -145,7 +155,7 @@ impl Redeem<'_> {
             Ok(session) => session,
             Err(error) => {
                 tracing::error!(%error, "WorkOS' answer to a code does not fit together");
-                shared.metrics.sign_in(SignInStage::Failed, "inconsistent");
+                self.failed("inconsistent").await;
                 return callback_page::failed(self.exchange, &self.return_to);
             }
         };
@@ -157,11 +167,11 @@ impl Redeem<'_> {
                     user_id = session.identity().user.id.as_str(),
                     "a session is too large for cookies: it has more roles and permissions than four hold"
                 );
-                shared.metrics.sign_in(SignInStage::Failed, "too_large");
+                self.failed("too_large").await;
                 return callback_page::too_large(self.exchange);
             }
             Err(SaveError::Unavailable(_)) => {
-                shared.metrics.sign_in(SignInStage::Failed, "store");
+                self.failed("store").await;
                 return callback_page::unavailable(self.exchange, &self.return_to);
             }
         };
@@ -209,12 +219,17 @@ impl Redeem<'_> {
         }
     }
 
-    fn refused(&self, error: &WorkOsError) -> Response<Body> {
-        let metrics = &self.thread.shared.metrics;
+    /// Counts and records that nobody was signed in.
+    async fn failed(&self, reason: &'static str) {
+        self.thread.shared.metrics.sign_in(SignInStage::Failed, reason);
+        record_failure(self.thread, self.exchange, reason).await;
+    }
+
+    async fn refused(&self, error: &WorkOsError) -> Response<Body> {
         match error {
             WorkOsError::Rejected(Rejection::StepUp(step_up)) => {
                 tracing::info!(%error, "WorkOS asks for one more step");
-                metrics.sign_in(SignInStage::Failed, "step_up");
+                self.failed("step_up").await;
                 match self.restarts.next() {
                     Some(next) if self.restarts == Restarts::NONE => {
                         sign_in::step_up(self.exchange, &self.return_to, next, step_up)
@@ -224,17 +239,17 @@ impl Redeem<'_> {
             }
             WorkOsError::Rejected(Rejection::InvalidGrant | Rejection::Other(_)) => {
                 tracing::warn!(%error, "WorkOS refused a code");
-                metrics.sign_in(SignInStage::Failed, "rejected");
+                self.failed("rejected").await;
                 callback_page::failed(self.exchange, &self.return_to)
             }
             WorkOsError::Misconfigured(_) => {
                 tracing::error!(%error, "WorkOS does not accept this configuration: check client_id and api_key");
-                metrics.sign_in(SignInStage::Failed, "misconfigured");
+                self.failed("misconfigured").await;
                 callback_page::unavailable(self.exchange, &self.return_to)
             }
             WorkOsError::Transient { .. } => {
                 tracing::warn!(%error, "WorkOS did not answer a code exchange");
-                metrics.sign_in(SignInStage::Failed, "transient");
+                self.failed("transient").await;
                 callback_page::unavailable(self.exchange, &self.return_to)
             }
         }

@@ -36,6 +36,9 @@ const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
 /// Streams that a client may reset before we have answered them; more is an attack (CVE-2023-44487).
 const RESETS: usize = 64;
 
+/// What an HTTP/2 client begins with (RFC 9113 §3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
 /// How long a new connection may take to its first request while we are ending.
 const FIRST_REQUEST_GRACE: Span = Span::from_secs(1);
 
@@ -53,7 +56,7 @@ pub(crate) async fn serve<Io>(
     Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let watch = Watch::new(timer.now(), slot);
-    let io = WatchedIo { io, watch: Arc::clone(&watch), timer: timer.clone() };
+    let io = WatchedIo { io, watch: Arc::clone(&watch), timer: timer.clone(), preface: Some(PREFACE) };
     let service = {
         let watch = Arc::clone(&watch);
         service_fn(move |request| {
@@ -136,12 +139,27 @@ impl std::fmt::Display for RootCause<'_> {
     }
 }
 
-/// Tells the watch when bytes arrive.
+/// Tells the watch when bytes arrive, and whether they are HTTP/2.
 #[derive(Debug)]
 struct WatchedIo<Io> {
     io: Io,
     watch: Arc<Watch>,
     timer: CoarseTimer,
+    /// What of the preface is still to come; `None` once that is settled.
+    preface: Option<&'static [u8]>,
+}
+
+impl<Io> WatchedIo<Io> {
+    fn arrived(&mut self, bytes: &[u8]) {
+        self.watch.bytes_arrived(self.timer.now());
+        let Some(preface) = self.preface else { return };
+        if bytes.starts_with(preface) {
+            self.preface = None;
+            self.watch.speaks_http_2();
+        } else {
+            self.preface = preface.strip_prefix(bytes);
+        }
+    }
 }
 
 impl<Io: AsyncRead + Unpin> AsyncRead for WatchedIo<Io> {
@@ -152,8 +170,8 @@ impl<Io: AsyncRead + Unpin> AsyncRead for WatchedIo<Io> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let outcome = Pin::new(&mut self.io).poll_read(context, buffer);
-        if buffer.filled().len() > before {
-            self.watch.bytes_arrived(self.timer.now());
+        if let Some(bytes) = buffer.filled().get(before..).filter(|bytes| !bytes.is_empty()) {
+            self.arrived(bytes);
         }
         outcome
     }

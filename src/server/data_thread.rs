@@ -61,7 +61,7 @@ impl DataThread {
         let timer = CoarseTimer::new(shared.clock.clone());
         Arc::new(Self {
             pool: Pool::new(timer.clone()),
-            leases: Leases::new(),
+            leases: Leases::shown_in(shared.metrics.clone()),
             shared,
             timer,
             tasks: TaskTracker::new(),

@@ -1,6 +1,6 @@
 //! A request on its way from the connection to whoever answers it, and the answer on its way back.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -36,6 +36,8 @@ pub(crate) struct Exchange {
     pub(crate) id: RequestId,
     pub(crate) caller: Caller,
     pub(crate) now: Timestamp,
+    /// What is known already when a request goes on to an application: its client may leave before it answers.
+    pub(crate) early: Arc<OnceLock<Note>>,
 }
 
 impl Exchange {

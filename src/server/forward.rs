@@ -33,7 +33,7 @@ use crate::upstream::Deadlines;
 use crate::upstream::error::{Blame, UpstreamError};
 use crate::upstream::hop_by_hop::{self, Upgrade, announce_web_socket};
 use crate::upstream::pool::body::UpstreamBody;
-use crate::upstream::trailers::filter_announced;
+use crate::upstream::trailers::{FilteredTrailers, filter_announced};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -92,6 +92,8 @@ impl Forwarding<'_> {
             return self.switch(&live, &passage, upgrading, watch, response, cookies);
         }
         let (mut head, body) = response.into_parts();
+        filter_announced(&mut head.headers, |_| true);
+        let body = FilteredTrailers::new(body, |_: &HeaderName| true);
         self.finish_head(&live, &mut head.headers, cookies);
         let session = passage.session();
         let kind = StreamKind::of(&head.headers);
@@ -198,9 +200,8 @@ impl Forwarding<'_> {
             lease_end(live, session, StreamKind::WebSocket),
         );
         let timer = self.thread.timer.clone();
-        let metrics = self.thread.shared.metrics.clone();
         self.thread.tasks.spawn(async move {
-            tunnel::run(client, upstream, guard, metrics, timer, entropy::draw()).await;
+            tunnel::run(client, upstream, guard, timer, entropy::draw()).await;
             // The connection's place is taken until here.
             drop(watch);
         });

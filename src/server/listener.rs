@@ -74,16 +74,25 @@ pub fn describe(listen: &Listen) -> String {
 }
 
 /// The kernel spreads connections over sockets that share a port (`SO_REUSEPORT`), but it would also let a
-/// second instance of us share it. So the port is first bound without, which only the first instance can.
+/// second instance of us share it. So a port is first bound without, which only the first instance can. One that
+/// the kernel chooses is nobody else's, and is kept: given back, somebody could take it.
 fn bind_tcp(address: SocketAddr, threads: usize) -> io::Result<Bound> {
-    let probe = socket(address, Share::Alone)?;
+    let first = if address.port() == 0 { Share::WithOurThreads } else { Share::Alone };
+    let probe = socket(address, first)?;
     probe.bind(&address.into())?;
     let address = probe.local_addr()?.as_socket().unwrap_or(address);
-    drop(probe);
-    let mut listeners = Vec::new();
-    for _ in 0..threads.max(1) {
+    let mut sockets = Vec::new();
+    match first {
+        Share::WithOurThreads => sockets.push(probe),
+        Share::Alone => drop(probe),
+    }
+    while sockets.len() < threads.max(1) {
         let socket = socket(address, Share::WithOurThreads)?;
         socket.bind(&address.into())?;
+        sockets.push(socket);
+    }
+    let mut listeners = Vec::new();
+    for socket in sockets {
         socket.listen(BACKLOG)?;
         listeners.push(Listener::Tcp(socket.into()));
     }

@@ -49,6 +49,8 @@ pub(crate) async fn answer(thread: &DataThread, exchange: Exchange, bearings: Be
                 Ok(cookies) => cookies,
                 Err(error) => return unsaved(&exchange, &bearings, error),
             };
+            // Set here alone, so it is not set yet.
+            let _ = exchange.early.set(note.clone());
             let forwarding =
                 Forwarding { thread, bearings: &bearings, carried: &carried, write_back: &write_back };
             let response = forwarding.send(exchange, passage, cookies).await;
@@ -169,13 +171,16 @@ fn write_back(live: &Live, exchange: &Exchange, found: &Found, judged: &Judged) 
             let used = judged.session.as_ref();
             let touched = used.and_then(|open| open.session.touched(live.gate.lifetimes(), exchange.now));
             touched.map_or(WriteBack::Nothing { parts }, |session| {
-                WriteBack::Session(credential::prepare(live, session))
+                WriteBack::Touch(credential::prepare(live, session))
             })
         }
         WriteBack::Session(open) if forwarded => {
             WriteBack::Session(credential::prepare(live, open.session.clone().seen(exchange.now)))
         }
-        other @ (WriteBack::Nothing { .. } | WriteBack::Session(_) | WriteBack::Clear) => other,
+        other @ (WriteBack::Nothing { .. }
+        | WriteBack::Session(_)
+        | WriteBack::Touch(_)
+        | WriteBack::Clear) => other,
     }
 }
 

@@ -10,6 +10,7 @@ use crate::auth::cookie::RequestCookies;
 use crate::auth::gate::{Renewal, Stale, WhoAmI, Worth};
 use crate::auth::presented::{Dependency, OpenSession, Standing};
 use crate::auth::refusal::Refusal;
+use crate::auth::session::Freshness;
 use crate::auth::time::{Span, Timestamp};
 use crate::entropy;
 use crate::refresh::Renewed;
@@ -72,6 +73,8 @@ pub(crate) enum WriteBack {
     Nothing { parts: usize },
     /// This session.
     Session(Arc<OpenSession>),
+    /// This session, only to write down when it was used.
+    Touch(Arc<OpenSession>),
     /// Session cookies that contradict each other or are left over go.
     Clear,
 }
@@ -110,7 +113,7 @@ pub(crate) async fn cookies(
     let session = match write_back {
         WriteBack::Nothing { parts } => return Ok(policy.expire_surplus(*parts, carried).collect()),
         WriteBack::Clear => return Ok(policy.expire_session(carried)),
-        WriteBack::Session(session) => session,
+        WriteBack::Session(session) | WriteBack::Touch(session) => session,
     };
     let session = match thread.shared.standing.of(&session.session) {
         Standing::Ended => return Ok(Vec::new()),
@@ -127,7 +130,9 @@ pub(crate) async fn cookies(
 }
 
 /// Cookies that were made before the application was asked, looked at again now that it has answered: the
-/// session may have been ended or renewed meanwhile, and a late cookie must not bring an older state back.
+/// session may have been ended or renewed meanwhile, and a late cookie must not bring an older state back. Once
+/// the session is due for its renewal, another process may have renewed it unheard: then its use is not written
+/// down any more, because that would put a spent refresh token back.
 pub(crate) async fn confirmed(
     thread: &DataThread,
     live: &Live,
@@ -135,8 +140,18 @@ pub(crate) async fn confirmed(
     write_back: &WriteBack,
     prepared: Vec<HeaderValue>,
 ) -> Vec<HeaderValue> {
-    let WriteBack::Session(session) = write_back else { return prepared };
+    let (session, only_touched) = match write_back {
+        WriteBack::Session(session) => (session, false),
+        WriteBack::Touch(session) => (session, true),
+        WriteBack::Nothing { .. } | WriteBack::Clear => return prepared,
+    };
+    let now = thread.shared.clock.now();
     match thread.shared.standing.of(&session.session) {
+        Standing::Live | Standing::MustRefresh
+            if only_touched && session.session.freshness(live.gate.lifetimes(), now) != Freshness::Fresh =>
+        {
+            Vec::new()
+        }
         Standing::Live | Standing::MustRefresh => prepared,
         Standing::Ended | Standing::Superseded => {
             cookies(thread, live, carried, write_back).await.unwrap_or_default()

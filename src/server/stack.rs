@@ -2,8 +2,8 @@
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 
 use futures_util::FutureExt;
 use http::{Method, Response};
@@ -67,6 +67,7 @@ where
     let trust = live.trusted.judge(peer);
     let id = RequestId::of(request.headers(), trust);
     let caller = classify(request.method(), request.headers());
+    let early = Arc::<OnceLock<Note>>::default();
     let mut closing = Closing {
         started: shared.clock.monotonic(),
         watch: Arc::clone(&watch),
@@ -78,14 +79,15 @@ where
         },
         id: id.clone(),
         live: Arc::clone(&live),
-        note: Note::default(),
+        early: Arc::clone(&early),
+        note: None,
         status: CLIENT_GONE,
     };
     let now = shared.clock.now();
-    let exchange = Exchange { request, peer, watch, live, id, caller, now };
+    let exchange = Exchange { request, peer, watch, live, id, caller, now, early };
     let Ok(Answer { mut response, note }) = inner.oneshot(exchange).await;
     closing.status = response.status().as_u16();
-    closing.note = note;
+    closing.note = Some(note);
     response.body_mut().hold(Box::new(closing));
     Ok(response)
 }
@@ -102,7 +104,9 @@ struct Closing {
     method: Method,
     path: Option<Box<str>>,
     started: Moment,
-    note: Note,
+    early: Arc<OnceLock<Note>>,
+    /// `None`: the answer never came.
+    note: Option<Note>,
     status: u16,
 }
 
@@ -111,8 +115,9 @@ impl Drop for Closing {
         let shared = &self.thread.shared;
         let duration = shared.clock.monotonic().since(self.started);
         self.watch.request_ends(self.thread.timer.now());
-        let decision = self.note.decision;
-        let route = self.live.route_metrics(self.note.destination);
+        let note = self.note.take().or_else(|| self.early.get().cloned()).unwrap_or_default();
+        let decision = note.decision;
+        let route = self.live.route_metrics(note.destination);
         route.count(decision, self.status, duration);
         if let Some(path) = self.path.take() {
             // What there is no room for is counted by the recorder.
@@ -125,8 +130,8 @@ impl Drop for Closing {
                 path,
                 status: self.status,
                 duration,
-                user_id: self.note.user_id.take(),
-                organization_id: self.note.organization_id.take(),
+                user_id: note.user_id,
+                organization_id: note.organization_id,
             });
         }
     }

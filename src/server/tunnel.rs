@@ -6,7 +6,6 @@ use hyper_util::rt::TokioIo;
 use crate::auth::entropy::Entropy;
 use crate::coarse::CoarseTimer;
 use crate::lease::StreamGuard;
-use crate::telemetry::Metrics;
 use crate::upstream::upgrade::tunnel;
 
 /// Carries bytes until either side closes, or the lease ends and both are told so.
@@ -14,11 +13,9 @@ pub(crate) async fn run(
     client: OnUpgrade,
     upstream: OnUpgrade,
     guard: StreamGuard,
-    metrics: Metrics,
     timer: CoarseTimer,
     mask: Entropy<4>,
 ) {
-    let open = metrics.stream_opened();
     let (client, upstream) = match tokio::join!(client, upstream) {
         (Ok(client), Ok(upstream)) => (TokioIo::new(client), TokioIo::new(upstream)),
         (Err(error), _) | (_, Err(error)) => {
@@ -28,5 +25,4 @@ pub(crate) async fn run(
     };
     let until = async { guard.ended().await.farewell() };
     tunnel(client, upstream, until, |_, _| {}, &timer, mask).await;
-    drop(open);
 }

@@ -2,7 +2,7 @@
 //! head dribbles in. Looked at by the connection's one deadline.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 
@@ -19,6 +19,8 @@ pub(crate) struct Watch {
     idle_since: AtomicU64,
     /// Since when bytes of a next request's head arrive, or 0.
     head_since: AtomicU64,
+    /// Bytes are no sign of a head: HTTP/2 has bookkeeping of its own between requests.
+    framed: AtomicBool,
     stuck: Stuck,
     /// Has a request ever come?
     first_request: Notify,
@@ -46,6 +48,7 @@ impl Watch {
             open_requests: AtomicU32::new(0),
             idle_since: AtomicU64::new(now.as_millis()),
             head_since: AtomicU64::new(0),
+            framed: AtomicBool::new(false),
             stuck: Stuck::new(),
         })
     }
@@ -73,9 +76,15 @@ impl Watch {
         self.first_request.notified().await;
     }
 
+    /// The client speaks HTTP/2: from here on a head that dribbles in is a connection that stays without asking.
+    pub(crate) fn speaks_http_2(&self) {
+        self.framed.store(true, Ordering::Relaxed);
+        self.head_since.store(0, Ordering::Relaxed);
+    }
+
     /// Bytes arrived from the client.
     pub(crate) fn bytes_arrived(&self, now: Moment) {
-        if self.open_requests.load(Ordering::Relaxed) == 0 {
+        if self.open_requests.load(Ordering::Relaxed) == 0 && !self.framed.load(Ordering::Relaxed) {
             let arrived = now.as_millis().max(1);
             let _ = self.head_since.compare_exchange(0, arrived, Ordering::Relaxed, Ordering::Relaxed);
         }
@@ -121,6 +130,16 @@ mod tests {
         assert_eq!(watch.look(&LIMITS, at(12)), Finding::SlowHead);
         watch.request_begins();
         assert!(matches!(watch.look(&LIMITS, at(500)), Finding::LookAgain(_)));
+    }
+
+    #[test]
+    fn the_bookkeeping_of_http_2_is_no_head_but_the_connection_idles_out_all_the_same() {
+        let watch = Watch::new(at(1), slot());
+        watch.bytes_arrived(at(1));
+        watch.speaks_http_2();
+        watch.bytes_arrived(at(2));
+        assert!(matches!(watch.look(&LIMITS, at(70)), Finding::LookAgain(_)));
+        assert_eq!(watch.look(&LIMITS, at(76)), Finding::Idle);
     }
 
     #[test]

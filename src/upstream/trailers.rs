@@ -13,8 +13,10 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
+use crate::upstream::hop_by_hop::{KEEP_ALIVE, PROXY_CONNECTION};
+
 /// Framing, routing, authentication, content format, and what belongs to one connection (RFC 9110 §6.5.1).
-const NEVER: [HeaderName; 17] = [
+const NEVER: [HeaderName; 19] = [
     AUTHORIZATION,
     CONNECTION,
     CONTENT_ENCODING,
@@ -24,8 +26,10 @@ const NEVER: [HeaderName; 17] = [
     COOKIE,
     EXPECT,
     HOST,
+    KEEP_ALIVE,
     PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION,
+    PROXY_CONNECTION,
     SET_COOKIE,
     TE,
     TRAILER,

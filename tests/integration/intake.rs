@@ -377,3 +377,38 @@ fn other_hosts_than_the_configured_ones_are_misdirected() {
     let answer = door.world.raw().send("GET /auth/sign-in HTTP/1.1\r\nHost: evil.example\r\n\r\n").response();
     assert_eq!(answer.status, 421);
 }
+
+#[test]
+fn a_route_for_a_host_is_not_missed_by_another_spelling_of_it() {
+    let door = Door::with(
+        r#"
+        [[routes]]
+        name = "closed"
+        path = "/**"
+        hosts = ["closed.example"]
+        access = "deny"
+
+        [[routes]]
+        name = "open"
+        path = "/**"
+        access = "public"
+        "#,
+    );
+    for host in [
+        "closed.example",
+        "CLOSED.Example",
+        "closed.example:80",
+        "closed.example:8443",
+        "closed.example.",
+        "Closed.example.:443",
+    ] {
+        let ask = format!("GET /a HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        assert_eq!(door.world.raw().send(ask).response().status, 403, "{host}");
+        let absolute = format!("GET http://{host}/a HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        assert_eq!(door.world.raw().send(absolute).response().status, 403, "{host}");
+        let fields = [(":method", "GET"), (":scheme", "http"), (":path", "/a"), (":authority", host)];
+        assert_eq!(door.turns_away_h2(&fields).status(), Some(403), "{host}");
+    }
+    door.passes("GET /a HTTP/1.1\r\nHost: open.example\r\n\r\n", "/a");
+    door.passes("GET /a HTTP/1.1\r\nHost: open.example\r\nX-Forwarded-Host: closed.example\r\n\r\n", "/a");
+}

@@ -6,23 +6,34 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::wildcard_enum_match_arm,
+    clippy::disallowed_methods,
+    clippy::type_complexity,
     reason = "tests"
 )]
 
 mod architecture;
+mod caching;
 mod callback;
+mod command_line;
 mod cookies;
 mod forwarding;
 mod framing;
+mod http2;
 mod identity_headers;
 mod intake;
+mod limits;
+mod logs;
+mod operations;
+mod pages;
 mod paths;
 mod policy;
 mod refresh;
 mod sessions;
 mod sign_in;
 mod sign_out;
+mod streams;
 #[allow(dead_code, reason = "a tool for every story; not each part has its own yet")]
 mod support;
 mod trusted_proxies;
+mod upstreams;
 mod web_sockets;

@@ -1,203 +1,241 @@
-//! Renewing sessions: in time, once for everyone, and without ever signing somebody out by accident.
+//! Renewing sessions at WorkOS: when, how often, for whom, and what happens when it does not work.
 
 use std::thread;
+use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
+use url::Url;
 
+use crate::support::upstream::Received;
 use crate::support::{Answer, Browser, Gate, Response, World, minutes, secs};
 
-/// A signed-in browser whose access token (300 s) has so many seconds left.
-fn signed_in_with_left(world: &World, left: u64) -> Browser {
+/// Where the journal keeps what tells one refresh token from another.
+const TOKEN: &str = "refresh_token_fingerprint";
+
+/// A signed-in browser; neither the application nor WorkOS remembers how that came about.
+fn signed_in(world: &World, email: &str) -> Browser {
     let browser = world.browser();
-    assert_eq!(browser.sign_in_as("ada@example.com").status(), 200);
-    world.advance(secs(300 - left));
+    assert_eq!(browser.sign_in_as(email).status(), 200);
     world.upstream().forget();
+    world.workos.forget();
     browser
 }
 
-/// The same cookies, sent whatever the browser has learnt meanwhile.
-fn fetch_with(world: &World, cookies: &str) -> Response {
-    world.browser().fetch("/x").cookies(&[cookies]).send()
+fn session(browser: &Browser) -> String {
+    format!("vestibule={}", browser.cookie("vestibule").expect("no session cookie"))
 }
 
-fn session_pair(response: &Response) -> String {
-    let set = response.set_cookie("vestibule").unwrap_or_else(|| panic!("no session: {response:?}"));
-    set.split(';').next().unwrap().to_owned()
+/// The session that an answer sets, as a `Cookie` line.
+fn new_session(response: &Response) -> Option<String> {
+    let line = response.set_cookie("vestibule")?;
+    let pair = line.split(';').next().unwrap();
+    assert_ne!(pair, "vestibule=", "{response:?}");
+    Some(pair.to_owned())
 }
 
-#[test]
-fn a_token_is_renewed_shortly_before_its_end_and_not_earlier() {
-    for (lifetime, window) in [(300, 30), (3_600, 60)] {
-        let world = World::builder().seed(|seed| seed.lifetimes.access_token_seconds = lifetime).start();
-        let browser = world.browser();
-        browser.sign_in_as("ada@example.com");
-        world.advance(secs(lifetime - window - 1));
-        assert_eq!(browser.fetch("/x").send().status, 200);
-        assert!(world.workos.refreshes().is_empty(), "{lifetime}");
+fn is_adas(request: &Received) -> bool {
+    request.header("x-forwarded-email") == Some("ada@example.com")
+}
+
+/// The parameters of the authorization that a navigation was sent to.
+fn authorization(response: &Response) -> Vec<(String, String)> {
+    let url = Url::parse(response.location()).unwrap();
+    assert_eq!(url.path(), "/user_management/authorize");
+    url.query_pairs().into_owned().collect()
+}
+
+fn has(query: &[(String, String)], name: &str, value: &str) -> bool {
+    query.iter().any(|(key, found)| key == name && found == value)
+}
+
+/// Lets up to so many seconds pass, one by one, until the thread has its answer. A deadline begins only once the
+/// server has looked at the clock, which may be after the test has moved it.
+fn within<T>(world: &World, seconds: usize, asked: thread::ScopedJoinHandle<'_, T>) -> T {
+    for _ in 0..seconds {
         world.advance(secs(1));
-        let response = browser.fetch("/x").send();
-        assert_eq!(response.status, 200);
-        assert_eq!(world.workos.refreshes().len(), 1, "{lifetime}");
-        assert_eq!(response.header("cache-control"), Some("private, no-store"));
-        session_pair(&response);
-    }
-}
-
-#[test]
-fn an_operator_may_renew_earlier() {
-    let world = World::with("[session]\nrefresh_before = \"2m\"");
-    let browser = signed_in_with_left(&world, 119);
-    assert_eq!(browser.fetch("/x").send().status, 200);
-    assert_eq!(world.workos.refreshes().len(), 1);
-}
-
-#[test]
-fn the_organization_and_the_person_behind_the_browser_are_told_to_workos() {
-    let world = World::start();
-    let browser = world.browser();
-    browser.sign_in_as_member("ben@example.com", "Globex");
-    world.advance(minutes(6));
-    assert_eq!(browser.fetch("/x").send().status, 200);
-    let refresh = &world.workos.refreshes()[0];
-    assert_eq!(refresh.field("organization_id"), Some("org_01DEMOGLOBEX00000000000000"));
-    assert_eq!(refresh.field("ip_address"), Some("127.0.0.1"));
-    assert!(refresh.field("user_agent").unwrap().contains("Browser/1.0"));
-    assert_eq!(
-        world.upstream().last().header("x-workos-organization-id"),
-        Some("org_01DEMOGLOBEX00000000000000")
-    );
-}
-
-#[test]
-fn fifty_requests_at_once_make_one_call_and_every_answer_helps_the_browser_on() {
-    let world = World::builder().threads(4).start();
-    let browser = world.browser();
-    browser.sign_in_as("ada@example.com");
-    world.advance(minutes(6));
-    let cookies = browser.cookie_line("/");
-    let gate = Gate::closed();
-    world.workos.next_refresh(&json!({ "delay_ms": 50 }));
-    let answers: Vec<Response> = thread::scope(|scope| {
-        let asked: Vec<_> = (0..50)
-            .map(|_| {
-                scope.spawn(|| {
-                    gate.pass();
-                    fetch_with(&world, &cookies)
-                })
-            })
-            .collect();
-        gate.open();
-        asked.into_iter().map(|one| one.join().unwrap()).collect()
-    });
-    assert_eq!(world.workos.refreshes().len(), 1);
-    for answer in &answers {
-        assert_eq!(answer.status, 200, "{answer:?}");
-        let usable = fetch_with(&world, &session_pair(answer));
-        assert_eq!(usable.status, 200);
-    }
-    assert_eq!(world.workos.refreshes().len(), 1);
-    assert!(
-        (world.app().metric("vestibule_refreshes_total{outcome=\"renewed\"}") - 1.0).abs() < f64::EPSILON
-    );
-}
-
-#[test]
-fn two_people_who_renew_at_once_are_never_mixed_up() {
-    let world = World::builder().threads(2).start();
-    let people = ["ada@example.com", "ben@example.com", "cleo@example.com", "dan@example.com"];
-    let browsers = people.map(|email| {
-        let browser = world.browser();
-        browser.sign_in_as(email);
-        browser
-    });
-    for round in 0..5 {
-        world.advance(minutes(6));
-        thread::scope(|scope| {
-            for (browser, email) in browsers.iter().zip(people) {
-                for request in 0..4 {
-                    scope.spawn(move || {
-                        let path = format!("/{email}/{round}/{request}");
-                        assert_eq!(browser.tab().fetch(&path).send().status, 200);
-                    });
-                }
+        for _ in 0..300 {
+            if asked.is_finished() {
+                return asked.join().unwrap();
             }
-        });
+            thread::park_timeout(Duration::from_millis(1));
+        }
     }
-    for seen in world.upstream().requests().iter().filter(|seen| seen.target != "/") {
-        let email = seen.target.split('/').nth(1);
-        assert_eq!(seen.header("x-forwarded-email"), email, "{}", seen.target);
-    }
-    assert_eq!(world.workos.refreshes().len(), 5 * 4);
+    panic!("no answer within {seconds} seconds");
 }
 
 #[test]
-fn a_latecomer_with_the_older_cookie_gets_the_newer_one_without_a_call() {
-    let world = World::builder().threads(2).start();
-    let browser = signed_in_with_left(&world, 10);
-    let old = browser.cookie_line("/");
-    let first = session_pair(&browser.fetch("/x").send());
-    world.advance(secs(45));
-    let late = fetch_with(&world, &old);
-    assert_eq!(late.status, 200);
-    assert_ne!(session_pair(&late), old);
-    assert_eq!(world.workos.refreshes().len(), 1);
-    assert_eq!(fetch_with(&world, &first).status, 200);
-}
-
-#[test]
-fn an_answer_that_never_reached_the_browser_is_remembered_for_it() {
+fn a_five_minute_token_is_renewed_thirty_seconds_before_its_end_and_not_sooner() {
     let world = World::start();
-    let browser = signed_in_with_left(&world, 10);
-    let old = browser.cookie_line("/");
-    assert_eq!(fetch_with(&world, &old).status, 200);
-    // The laptop was closed; an hour later only the old cookie is there.
-    world.advance(minutes(60));
-    let back = fetch_with(&world, &old);
-    assert_eq!(back.status, 200, "{back:?}");
-    assert_eq!(world.workos.refreshes().len(), 2, "the remembered session is renewed, not the spent one");
-    assert_eq!(fetch_with(&world, &session_pair(&back)).status, 200);
+    let browser = signed_in(&world, "ada@example.com");
+    let before = session(&browser);
+    world.advance(secs(269));
+    browser.fetch("/early").send();
+    assert!(world.workos.refreshes().is_empty());
+    let touched = session(&browser);
+    assert_ne!(touched, before, "the use was written down");
+    world.advance(secs(1));
+    let response = browser.fetch("/due?x=1").send();
+    assert_eq!((response.status, response.text().as_str()), (200, "the application answers"));
+    let fresh = new_session(&response).expect("the renewed session");
+    assert_ne!(fresh, touched);
+    assert_eq!(response.header("cache-control"), Some("private, no-store"));
+    assert!(response.headers.all("vary").iter().any(|value| value.contains("Cookie")));
+    assert!(is_adas(&world.upstream().last()));
+    assert_eq!(world.upstream().last().target, "/due?x=1");
+    assert_eq!(world.workos.refreshes().len(), 1);
+    for _ in 0..3 {
+        assert_eq!(browser.fetch("/after").send().set_cookies(), Vec::<&str>::new());
+    }
+    world.advance(secs(269));
+    assert_eq!(browser.fetch("/after").send().status, 200);
+    assert_eq!(world.workos.refreshes().len(), 1, "the renewed token lives five minutes again");
+    world.advance(secs(1));
+    browser.fetch("/after").send();
     assert_eq!(world.workos.refreshes().len(), 2);
 }
 
 #[test]
-fn hanging_up_during_the_renewal_loses_nothing() {
-    let world = World::builder().threads(2).start();
-    let browser = signed_in_with_left(&world, 0);
-    let cookies = browser.cookie_line("/");
+fn longer_tokens_are_renewed_a_minute_before_their_end_and_a_configured_span_is_exact() {
+    for (token, config, quiet) in [
+        (600, "", 539),
+        (600, "[session]\nrefresh_before = \"10s\"", 589),
+        (300, "[session]\nrefresh_before = \"2m\"", 179),
+    ] {
+        let builder = World::builder().config(config);
+        let world = builder.seed(|seed| seed.lifetimes.access_token_seconds = token).start();
+        let browser = signed_in(&world, "ada@example.com");
+        world.advance(secs(quiet));
+        browser.fetch("/early").send();
+        assert_eq!(world.workos.refreshes().len(), 0, "{config}");
+        world.advance(secs(1));
+        browser.fetch("/due").send();
+        assert_eq!(world.workos.refreshes().len(), 1, "{config}");
+    }
+}
+
+#[test]
+fn fifty_requests_with_one_expired_cookie_make_one_call() {
+    for threads in [1, 4] {
+        let world = World::builder().threads(threads).start();
+        let browser = signed_in(&world, "ada@example.com");
+        let old = session(&browser);
+        world.advance(secs(301));
+        let responses: Vec<Response> = thread::scope(|scope| {
+            let ask = |number: usize| {
+                let (tab, old) = (world.browser(), &old);
+                scope.spawn(move || tab.fetch(&format!("/part/{number}")).cookies(&[old]).send())
+            };
+            let asked: Vec<_> = (0..50).map(ask).collect();
+            asked.into_iter().map(|one| one.join().unwrap()).collect()
+        });
+        assert_eq!(world.workos.refreshes().len(), 1, "{threads} threads");
+        assert_eq!(world.upstream().count(), 50);
+        assert!(world.upstream().requests().iter().all(is_adas));
+        for response in &responses {
+            assert_eq!(response.status, 200, "{response:?}");
+            let fresh = new_session(response).expect("everyone gets the renewed session");
+            let again = world.browser().fetch("/again").cookies(&[&fresh]).send();
+            assert_eq!(again.status, 200);
+        }
+        assert_eq!(world.workos.refreshes().len(), 1);
+    }
+}
+
+#[test]
+fn a_late_sibling_with_the_old_cookie_gets_the_renewed_session_without_another_call() {
+    let world = World::start();
+    let browser = signed_in(&world, "ada@example.com");
+    let old = session(&browser);
+    world.advance(secs(280));
+    let first = world.browser().fetch("/first").cookies(&[&old]).send();
+    assert!(new_session(&first).is_some());
+    for later in [0, 29, 60, 150] {
+        world.advance(secs(later));
+        let response = world.browser().fetch("/late").cookies(&[&old]).send();
+        assert_eq!(response.status, 200, "{response:?}");
+        let fresh = new_session(&response).expect("the renewed session");
+        assert_ne!(fresh, old);
+    }
+    assert_eq!(world.workos.refreshes().len(), 1, "239 seconds later still nobody asked again");
+    // Now what is remembered is itself due: it is renewed, with its own token.
+    world.advance(minutes(5));
+    let response = world.browser().fetch("/late").cookies(&[&old]).send();
+    assert_eq!(response.status, 200, "{response:?}");
+    let fresh = new_session(&response).unwrap();
+    let calls = world.workos.refreshes();
+    assert_eq!(calls.len(), 2);
+    assert!(calls[0].field(TOKEN).is_some());
+    assert_ne!(calls[0].field(TOKEN), calls[1].field(TOKEN));
+    assert_eq!(world.browser().fetch("/on").cookies(&[&fresh]).send().set_cookies(), Vec::<&str>::new());
+}
+
+#[test]
+fn an_old_cookie_is_served_until_its_own_token_ends_when_the_newer_state_is_forgotten() {
+    let world = World::with("[session]\nrefresh_before = \"4m\"");
+    let browser = signed_in(&world, "ada@example.com");
+    let old = session(&browser);
+    world.advance(secs(61));
+    browser.fetch("/").send();
+    // The browser comes with the new one: its memory may go after a minute.
+    browser.fetch("/").send();
+    assert_eq!(world.workos.refreshes().len(), 1);
+    world.advance(secs(110));
+    let response = world.browser().fetch("/old").cookies(&[&old]).send();
+    assert_eq!(response.status, 200, "{response:?}");
+    assert!(is_adas(&world.upstream().last()));
+    assert_eq!(new_session(&response), None, "a spent token is never put back");
+    assert_eq!(world.workos.refreshes().len(), 1, "and never presented again");
+    assert_eq!(browser.fetch("/").send().status, 200);
+}
+
+#[test]
+fn whoever_hangs_up_in_the_middle_loses_nothing() {
+    let world = World::start();
+    let browser = signed_in(&world, "ada@example.com");
+    let old = session(&browser);
+    world.advance(secs(301));
     world.workos.next_refresh(&json!({ "hang": true }));
     let mut raw = world.raw();
-    raw.send(format!("GET /x HTTP/1.1\r\nHost: app.localhost\r\nCookie: {cookies}\r\n\r\n"));
+    raw.send(format!("GET /first HTTP/1.1\r\nHost: app.localhost\r\nCookie: {old}\r\n\r\n"));
     world.workos.wait_for_refreshes(1);
     raw.hang_up();
     world.workos.recovers();
-    let response = browser.fetch("/x").send();
+    let response = world.browser().fetch("/next").cookies(&[&old]).send();
     assert_eq!(response.status, 200, "{response:?}");
+    assert!(new_session(&response).is_some());
     assert_eq!(world.workos.refreshes().len(), 1);
 }
 
 #[test]
-fn a_lost_reply_is_asked_for_again_at_once_with_the_same_token() {
-    for fault in [json!({ "drop_reply": true }), json!({ "truncate": 10 })] {
+fn a_lost_reply_is_asked_for_again_and_nobody_notices() {
+    for (name, loss) in [
+        ("closed", json!({ "drop_reply": true })),
+        ("cut off", json!({ "truncate": 40 })),
+        ("lost by a gateway", json!({ "status": 502, "body": "<html>Bad gateway</html>" })),
+    ] {
         let world = World::start();
-        let browser = signed_in_with_left(&world, 0);
-        world.workos.next_refresh(&fault);
-        assert_eq!(browser.fetch("/x").send().status, 200, "{fault}");
-        let refreshes = world.workos.refreshes();
-        assert_eq!(refreshes.len(), 2, "{fault}");
-        let token = |index: usize| refreshes[index].field("refresh_token_fingerprint");
-        assert_eq!(token(0), token(1));
-        assert_eq!(browser.fetch("/x").send().status, 200);
-        assert_eq!(world.workos.refreshes().len(), 2);
+        let browser = signed_in(&world, "ada@example.com");
+        world.advance(secs(301));
+        world.workos.next_refresh(&loss);
+        let response = browser.fetch("/").send();
+        assert_eq!(response.status, 200, "{name}: {response:?}");
+        let calls = world.workos.refreshes();
+        assert_eq!(calls.len(), 2, "{name}");
+        assert!(calls[0].field(TOKEN).is_some());
+        assert_eq!(calls[0].field(TOKEN), calls[1].field(TOKEN), "the same token");
+        world.advance(secs(301));
+        assert_eq!(browser.fetch("/").send().status, 200, "{name}: the rotated token was not lost");
     }
 }
 
 #[test]
 fn a_reply_that_never_comes_is_asked_for_again_after_five_seconds() {
     let world = World::start();
-    let browser = signed_in_with_left(&world, 0);
+    let browser = signed_in(&world, "ada@example.com");
+    world.advance(secs(301));
     world.workos.next_refresh(&json!({ "hang": true }));
     let response = thread::scope(|scope| {
-        let asked = scope.spawn(|| browser.fetch("/x").send());
+        let asked = scope.spawn(|| browser.fetch("/").send());
         world.workos.wait_for_refreshes(1);
         world.advance(secs(5));
         asked.join().unwrap()
@@ -206,216 +244,488 @@ fn a_reply_that_never_comes_is_asked_for_again_after_five_seconds() {
     assert_eq!(world.workos.refreshes().len(), 2);
 }
 
-/// Ways in which WorkOS does not renew a session for a while.
-fn outages() -> Vec<(&'static str, Value)> {
-    vec![
-        ("429", json!({ "status": 429, "headers": { "retry-after": "7" } })),
-        ("408", json!({ "status": 408 })),
-        ("500", json!({ "status": 500, "body": "boom" })),
-        ("502", json!({ "status": 502 })),
-        ("503", json!({ "status": 503, "body": { "error": "invalid_grant" } })),
+/// What WorkOS may do that is no word about anybody's session.
+fn troubles() -> [(&'static str, serde_json::Value); 7] {
+    [
+        (
+            "429",
+            json!({ "status": 429, "headers": { "Retry-After": "7" }, "body": { "message": "Too many" } }),
+        ),
+        ("500", json!({ "status": 500, "body": "oh no" })),
+        ("503", json!({ "status": 503, "body": { "message": "later" } })),
         ("closed", json!({ "drop_before": true })),
-        ("garbage", json!({ "status": 200, "body": "<html>" })),
-        ("our key is wrong", json!({ "status": 401, "body": { "message": "Unauthorized" } })),
-        ("our client is wrong", json!({ "status": 400, "body": { "error": "invalid_client" } })),
-        ("not ours", json!({ "status": 400, "body": { "error": "unauthorized_client" } })),
-        ("unknown", json!({ "status": 422, "body": { "error": "brand_new_error" } })),
-        ("a proxy's page", json!({ "status": 403, "body": "<html>blocked</html>" })),
+        ("wrong key", json!({ "status": 401, "body": { "message": "Unauthorized" } })),
+        ("wrong client", json!({ "status": 400, "body": { "error": "invalid_client" } })),
+        ("unknown word", json!({ "status": 422, "body": { "code": "new_word" } })),
     ]
 }
 
 #[test]
-fn an_outage_never_signs_anybody_out() {
-    for (what, fault) in outages() {
+fn trouble_at_workos_ends_no_session() {
+    for (name, trouble) in troubles() {
         let world = World::start();
-        let browser = signed_in_with_left(&world, 20);
-        let cookies = browser.cookie_line("/");
-        world.workos.every_refresh(&fault);
-        let served = browser.fetch("/x").send();
-        assert_eq!(served.status, 200, "{what}: served until the token ends");
-        assert!(served.set_cookies().is_empty(), "{what}: {served:?}");
-        world.upstream().forget();
-        world.advance(secs(30));
-        let program = browser.fetch("/x").send();
-        let person = browser.visit("/x").send();
-        for response in [&program, &person] {
-            assert_eq!(response.status, 503, "{what}: {response:?}");
-            assert!(response.header("retry-after").unwrap().parse::<u64>().unwrap() >= 1, "{what}");
-            assert!(response.set_cookies().is_empty(), "{what}: {response:?}");
+        let browser = signed_in(&world, "ada@example.com");
+        let old = session(&browser);
+        world.workos.every_refresh(&trouble);
+        world.advance(secs(285));
+        let served = browser.fetch("/before").send();
+        assert_eq!(served.status, 200, "{name}: the token is still good");
+        assert!(is_adas(&world.upstream().last()));
+        assert!(!world.workos.refreshes().is_empty());
+        world.advance(secs(16));
+        let (page, program) = (browser.navigate("/page"), browser.fetch("/data").send());
+        for answer in [page.last(), &program] {
+            assert_eq!(answer.status, 503, "{name}: {answer:?}");
+            let seconds: u64 = answer.header("retry-after").unwrap().parse().unwrap();
+            assert!((1..=60).contains(&seconds), "{name}");
+            assert_eq!(answer.header("cache-control"), Some("private, no-store"));
+            assert!(answer.set_cookies().is_empty(), "{name}: {answer:?}");
         }
-        assert_eq!(program.json()["type"], "urn:vestibule:unavailable", "{what}");
-        assert!(person.text().contains("Your session is kept"), "{what}");
-        assert_eq!(world.upstream().count(), 0, "{what}");
-        assert_eq!(browser.cookie_line("/"), cookies, "{what}");
-        // Public pages go on.
-        assert_eq!(browser.fetch("/public/x").send().status, 200, "{what}");
+        assert!(page.last().header("content-type").unwrap().starts_with("text/html"));
+        assert_eq!(program.header("content-type"), Some("application/problem+json"));
+        assert_eq!(program.json()["type"], "urn:vestibule:unavailable");
+        assert_eq!(world.upstream().count(), 1, "{name}: nothing went on to the application");
+        assert_eq!(session(&browser), old, "{name}");
+        assert_eq!(browser.fetch("/public/x").send().status, 200);
         world.workos.recovers();
-        world.advance(secs(30));
-        assert_eq!(browser.fetch("/x").send().status, 200, "{what}: back by itself");
+        world.advance(secs(10));
+        let back = browser.fetch("/back").send();
+        assert_eq!(back.status, 200, "{name}: {back:?}");
+        assert!(new_session(&back).is_some());
     }
 }
 
 #[test]
-fn workos_says_when_to_come_back() {
+fn workos_own_word_says_when_to_try_again() {
     let world = World::start();
-    let browser = signed_in_with_left(&world, 0);
-    world.workos.every_refresh(&json!({ "status": 429, "headers": { "retry-after": "17" } }));
-    let response = browser.fetch("/x").send();
-    assert_eq!((response.status, response.header("retry-after")), (503, Some("17")));
+    let browser = signed_in(&world, "ada@example.com");
+    world.advance(secs(301));
+    world.workos.every_refresh(&json!({ "status": 429, "headers": { "Retry-After": "17" } }));
+    assert_eq!(browser.fetch("/").send().header("retry-after"), Some("17"));
     let calls = world.workos.refreshes().len();
-    // Until then nobody asks again on behalf of this session.
     world.advance(secs(10));
-    assert_eq!(browser.fetch("/x").send().status, 503);
-    assert_eq!(world.workos.refreshes().len(), calls);
+    assert_eq!(browser.fetch("/").send().status, 503);
+    assert_eq!(world.workos.refreshes().len(), calls, "not before that");
+    world.workos.recovers();
+    world.advance(secs(8));
+    assert_eq!(browser.fetch("/").send().status, 200);
 }
 
 #[test]
-fn a_session_that_workos_ended_is_over() {
-    for after_expiry in [false, true] {
-        let world = World::start();
-        let browser = signed_in_with_left(&world, if after_expiry { 0 } else { 20 });
-        let id = browser.fetch("/auth/session").send().json()["session_id"].as_str().map(str::to_owned);
-        let id = id.unwrap_or_else(|| world.workos.sessions()[0]["id"].as_str().unwrap().to_owned());
-        world.advance(minutes(5));
-        world.workos.revoke(&id);
-        world.upstream().forget();
-        let program = browser.fetch("/x").send();
-        assert_eq!(program.status, 401, "{program:?}");
-        assert_eq!(program.json()["type"], "urn:vestibule:sign_in_required");
-        let person = browser.visit("/x").send();
-        assert_eq!(person.status, 302);
-        assert!(person.location().contains("/user_management/authorize"));
-        assert_eq!(world.upstream().count(), 0);
-        let refreshes = world.workos.refreshes().len();
-        assert_eq!(browser.fetch("/x").send().status, 401);
-        assert_eq!(world.workos.refreshes().len(), refreshes, "a refused token is not tried again");
+fn a_good_session_does_not_wait_for_a_silent_workos() {
+    let world = World::start();
+    let browser = signed_in(&world, "ada@example.com");
+    world.advance(secs(275));
+    world.workos.every_refresh(&json!({ "hang": true }));
+    let served = thread::scope(|scope| {
+        let asked = scope.spawn(|| browser.fetch("/").send());
+        world.workos.wait_for_refreshes(1);
+        within(&world, 3, asked)
+    });
+    assert_eq!(served.status, 200);
+    assert_eq!(served.set_cookies(), Vec::<&str>::new());
+    world.workos.recovers();
+    // The call went on without the request, and its result waits for the browser.
+    let served = browser.fetch("/").send();
+    assert!(new_session(&served).is_some());
+    assert_eq!(world.workos.refreshes().len(), 1);
+}
+
+#[test]
+fn an_expired_session_gets_an_answer_within_the_time_for_lost_replies() {
+    let world = World::start();
+    let browser = signed_in(&world, "ada@example.com");
+    world.advance(secs(301));
+    world.workos.every_refresh(&json!({ "hang": true }));
+    let refused = thread::scope(|scope| {
+        let asked = scope.spawn(|| browser.fetch("/").send());
+        for attempt in 1..=3 {
+            world.workos.wait_for_refreshes(attempt);
+            world.advance(secs(5));
+        }
+        asked.join().unwrap()
+    });
+    assert_eq!(refused.status, 503, "{refused:?}");
+    assert_eq!(world.workos.refreshes().len(), 3);
+    world.workos.recovers();
+    world.advance(secs(2));
+    assert_eq!(browser.fetch("/").send().status, 200);
+}
+
+#[test]
+fn a_session_revoked_at_workos_leads_people_to_sign_in_and_tells_programs() {
+    let world = World::start();
+    let browser = signed_in(&world, "ada@example.com");
+    let old = session(&browser);
+    let id = world.workos.sessions()[0]["id"].as_str().unwrap().to_owned();
+    world.workos.revoke(&id);
+    world.advance(secs(301));
+    let program = world.browser().fetch("/data").cookies(&[&old]).send();
+    assert_eq!(program.status, 401);
+    assert_eq!(program.json()["type"], "urn:vestibule:sign_in_required");
+    for _ in 0..3 {
+        let page = browser.visit("/page?x=1").send();
+        assert_eq!(page.status, 302, "{page:?}");
+        authorization(&page);
     }
+    assert_eq!(world.upstream().count(), 0);
+    assert_eq!(world.workos.refreshes().len(), 1, "a refused token is not presented again");
+    let visit = browser.navigate("/page?x=1");
+    let visit = browser.finish_sign_in(visit, "ada@example.com", "Acme");
+    assert_eq!((visit.status(), visit.target().as_str()), (200, "/page?x=1"));
+    assert_ne!(session(&browser), old);
+    assert_eq!(browser.fetch("/data").send().status, 200);
 }
 
 #[test]
-fn a_spent_token_that_nobody_remembers_ends_in_a_sign_in() {
-    let world = World::builder().replica("").start();
-    let browser = signed_in_with_left(&world, 0);
-    let old = browser.cookie_line("/");
-    assert_eq!(browser.on_replica(1).fetch("/x").send().status, 200, "renewed elsewhere");
-    // Within the replay window WorkOS gives the same pair again.
-    world.advance(secs(20));
-    assert_eq!(fetch_with(&world, &old).status, 200);
-    // Another browser's story: the window is over.
-    let browser = signed_in_with_left(&world, 0);
-    let old = browser.cookie_line("/");
-    assert_eq!(browser.on_replica(1).fetch("/x").send().status, 200);
-    world.advance(secs(31));
-    assert_eq!(fetch_with(&world, &old).status, 401);
-    assert_eq!(browser.on_replica(1).fetch("/x").send().status, 200, "the newer cookie is good");
+fn a_wrong_api_key_keeps_every_session() {
+    let world = World::builder().replica("[workos]\napi_key = \"sk_test_another\"").start();
+    let browser = signed_in(&world, "ada@example.com");
+    let wrong = browser.on_replica(1);
+    world.advance(secs(280));
+    assert_eq!(wrong.fetch("/").send().status, 200);
+    world.advance(secs(30));
+    let refused = wrong.fetch("/").send();
+    assert_eq!(refused.status, 503, "{refused:?}");
+    assert!(refused.headers.has("retry-after"));
+    assert_eq!(wrong.visit("/").send().status, 503);
+    assert_eq!(browser.fetch("/").send().status, 200, "where the key is right all is well");
 }
 
 #[test]
-fn fewer_roles_after_the_renewal_are_fewer_rights_at_once() {
+fn whoever_has_lost_a_role_loses_access_with_the_next_refresh() {
+    let world = World::start();
+    let browser = signed_in(&world, "ada@example.com");
+    assert_eq!(browser.fetch("/admin/users").send().status, 200);
+    world.workos.set_membership(
+        "ada@example.com",
+        &json!({ "organization": "Acme", "roles": ["member"], "permissions": ["reports:read"] }),
+    );
+    world.advance(secs(280));
+    world.upstream().forget();
+    let refused = browser.fetch("/admin/users").send();
+    assert_eq!(refused.status, 403, "{refused:?}");
+    assert!(new_session(&refused).is_some(), "the renewed session reaches the browser with a refusal too");
+    assert_eq!(browser.visit("/admin/users").send().status, 403);
+    assert_eq!(world.upstream().count(), 0);
+    assert_eq!(browser.fetch("/").send().status, 200);
+    let seen = world.upstream().last();
+    assert_eq!(seen.header("x-workos-role"), Some("member"));
+    assert_eq!(seen.header("x-workos-permissions"), Some("reports:read"));
+    assert_eq!(world.workos.refreshes().len(), 1);
+}
+
+#[test]
+fn every_refresh_names_the_organization_and_the_person_behind_the_browser() {
     let world = World::start();
     let browser = world.browser();
-    browser.sign_in_as("ada@example.com");
-    assert_eq!(browser.fetch("/admin/x").send().status, 200);
-    let fields = json!({ "organization": "Acme", "roles": ["member"], "permissions": [] });
-    world.workos.set_membership("ada@example.com", &fields);
-    assert_eq!(browser.fetch("/admin/x").send().status, 200, "the token still says so");
-    world.advance(secs(275));
-    world.upstream().forget();
-    assert_eq!(browser.fetch("/admin/x").send().status, 403);
-    assert_eq!(world.upstream().count(), 0);
-    assert_eq!(browser.fetch("/x").send().status, 200);
-    let seen = world.upstream().last();
-    assert_eq!(seen.header("x-workos-roles"), Some("member"));
-    assert!(!seen.headers.has("x-workos-permissions"));
-}
-
-#[test]
-fn a_renewal_that_needs_the_person_serves_until_expiry_and_then_asks_for_a_sign_in() {
-    for error in ["sso_required", "mfa_challenge", "organization_selection_required"] {
-        let world = World::start();
-        let browser = signed_in_with_left(&world, 20);
-        let fault = json!({ "status": 403, "body": { "code": error, "error": error, "message": "more" } });
-        world.workos.every_refresh(&fault);
-        assert_eq!(browser.fetch("/x").send().status, 200, "{error}");
-        world.advance(secs(25));
-        assert_eq!(browser.fetch("/x").send().status, 401, "{error}");
-        assert_eq!(browser.visit("/x").send().status, 302, "{error}");
+    assert_eq!(browser.sign_in_as_member("ben@example.com", "Globex").status(), 200);
+    for round in 1..=3 {
+        world.advance(secs(310));
+        assert_eq!(browser.fetch("/").send().status, 200);
+        let calls = world.workos.refreshes();
+        assert_eq!(calls.len(), round);
+        let last = calls.last().unwrap();
+        assert_eq!(last.field("organization_id"), Some("org_01DEMOGLOBEX00000000000000"));
+        assert_eq!(last.field("ip_address"), Some("127.0.0.1"));
+        assert!(last.field("user_agent").unwrap().contains("Browser/1.0"));
+        let seen = world.upstream().last();
+        assert_eq!(seen.header("x-workos-organization-id"), Some("org_01DEMOGLOBEX00000000000000"));
     }
 }
 
 #[test]
-fn an_upgrade_carries_the_renewed_session_on_its_101() {
+fn what_only_the_person_can_mend_waits_for_the_end_of_the_token() {
+    let sso = json!({ "status": 400, "body": {
+        "error": "sso_required", "email": "ada@example.com", "connection_ids": ["conn_01DEMOACME0000000000000000"],
+    }});
+    let mfa = json!({ "status": 403, "body": { "code": "mfa_enrollment", "message": "enrol" } });
+    let gone = json!({ "status": 400, "body": { "error": "organization_membership_not_found" } });
+    let unverified = json!({ "status": 403, "body": { "code": "email_verification_required" } });
+    let acme = ("organization_id", "org_01DEMOACME0000000000000000");
+    for (name, fault, way) in [
+        ("sso", sso, ("connection_id", "conn_01DEMOACME0000000000000000")),
+        ("mfa", mfa, acme),
+        ("membership", gone, acme),
+        ("address", unverified, acme),
+    ] {
+        let world = World::start();
+        let browser = signed_in(&world, "ada@example.com");
+        world.workos.every_refresh(&fault);
+        world.advance(secs(285));
+        assert_eq!(browser.fetch("/").send().status, 200, "{name}");
+        assert!(is_adas(&world.upstream().last()), "{name}");
+        world.advance(secs(16));
+        assert_eq!(browser.fetch("/").send().status, 401, "{name}");
+        let page = browser.visit("/page?x=1").send();
+        assert_eq!(page.status, 302, "{name}: {page:?}");
+        let query = authorization(&page);
+        assert!(has(&query, way.0, way.1), "{name}: {query:?}");
+        assert_eq!(world.upstream().count(), 1, "{name}");
+    }
+}
+
+#[test]
+fn two_replicas_that_know_nothing_of_each_other_may_renew_the_same_cookie() {
+    let world = World::builder().replica("").start();
+    let browser = signed_in(&world, "ada@example.com");
+    let old = session(&browser);
+    world.advance(secs(301));
+    let mut renewed = Vec::new();
+    for replica in [0, 1] {
+        let tab = world.browser().on_replica(replica);
+        let response = tab.fetch("/").cookies(&[&old]).send();
+        assert_eq!(response.status, 200, "replica {replica}: {response:?}");
+        renewed.push(new_session(&response).unwrap());
+        world.advance(secs(29));
+    }
+    assert_eq!(world.workos.refreshes().len(), 2);
+    // Each of the two goes on, wherever it comes to.
+    for (line, replica) in renewed.iter().flat_map(|line| [(line, 0), (line, 1)]) {
+        let tab = world.browser().on_replica(replica);
+        assert_eq!(tab.fetch("/").cookies(&[line]).send().status, 200);
+    }
+    assert_eq!(world.workos.refreshes().len(), 2);
+    world.advance(secs(250));
+    for (line, replica) in [(&renewed[0], 1), (&renewed[1], 0)] {
+        let tab = world.browser().on_replica(replica);
+        let response = tab.fetch("/").cookies(&[line]).send();
+        assert_eq!(response.status, 200, "{response:?}");
+        assert!(new_session(&response).is_some());
+    }
+}
+
+#[test]
+fn a_slow_answer_never_puts_a_spent_token_back() {
+    let patient = "[upstreams.app]\nresponse_timeout = \"10m\"";
+    let world = World::builder().config(patient).replica("").start();
+    let browser = signed_in(&world, "ada@example.com");
+    let old = session(&browser);
+    world.advance(secs(100));
+    let gate = Gate::closed();
+    world.upstream().on("/slow", Answer::text("slow").held_by(&gate));
+    let (slow, renewed) = thread::scope(|scope| {
+        let slow = scope.spawn(|| world.browser().fetch("/slow").cookies(&[&old]).send());
+        world.upstream().wait_for(1);
+        world.advance(secs(175));
+        let renewed = world.browser().fetch("/quick").cookies(&[&old]).send();
+        gate.open();
+        (slow.join().unwrap(), renewed)
+    });
+    let renewed = new_session(&renewed).unwrap();
+    assert_eq!(slow.text(), "slow");
+    assert_eq!(world.workos.refreshes().len(), 1);
+    // Whatever came last is what a browser keeps. A replica that knows nothing of the refresh shows which token
+    // it holds: a spent one is refused by now.
+    world.advance(secs(301));
+    let last = new_session(&slow).unwrap_or_else(|| renewed.clone());
+    for line in [last, renewed] {
+        let response = world.browser().on_replica(1).fetch("/").cookies(&[&line]).send();
+        assert_eq!(response.status, 200, "{response:?}");
+    }
+}
+
+#[test]
+fn a_slow_answer_of_a_replica_that_knows_nothing_of_the_refresh_puts_no_spent_token_back_either() {
+    let patient = "[upstreams.app]\nresponse_timeout = \"10m\"";
+    let world = World::builder().config(patient).replica("").start();
+    let browser = signed_in(&world, "ada@example.com");
+    world.advance(secs(100));
+    let gate = Gate::closed();
+    world.upstream().on("/poll", Answer::text("news").held_by(&gate));
+    let slow = thread::scope(|scope| {
+        let elsewhere = browser.on_replica(1);
+        let slow = scope.spawn(move || elsewhere.fetch("/poll").send());
+        world.upstream().wait_for(1);
+        world.advance(secs(175));
+        assert!(new_session(&browser.fetch("/quick").send()).is_some());
+        gate.open();
+        slow.join().unwrap()
+    });
+    assert_eq!(slow.text(), "news");
+    assert_eq!(new_session(&slow), None, "by now its token may be spent");
+    for replica in [0, 1] {
+        world.advance(secs(301));
+        assert_eq!(browser.on_replica(replica).fetch("/").send().status, 200);
+    }
+}
+
+#[test]
+fn a_web_socket_gets_the_renewed_session_with_its_handshake() {
     let world = World::start();
-    let browser = signed_in_with_left(&world, 0);
+    let browser = signed_in(&world, "ada@example.com");
     world.upstream().on("/socket", Answer::switches_protocols());
-    let cookies = browser.cookie_line("/");
+    world.advance(secs(280));
     let mut raw = world.raw();
     raw.send(format!(
         "GET /socket HTTP/1.1\r\nHost: app.localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nCookie: {cookies}\r\n\r\n"
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+         Origin: http://app.localhost\r\nCookie: {}\r\n\r\n",
+        session(&browser)
     ));
-    let response = raw.try_response("GET").unwrap();
-    assert_eq!(response.status, 101, "{response:?}");
-    assert_eq!(fetch_with(&world, &session_pair(&response)).status, 200);
+    let switched = raw.response();
+    assert_eq!(switched.status, 101, "{switched:?}");
+    let fresh = new_session(&switched).expect("the renewed session");
+    assert_eq!(switched.header("cache-control"), Some("private, no-store"));
     assert_eq!(world.workos.refreshes().len(), 1);
-    // A masked "hello" goes through and comes back.
-    let frame = [0x81, 0x85, 1, 2, 3, 4, b'h' ^ 1, b'e' ^ 2, b'l' ^ 3, b'l' ^ 4, b'o' ^ 1];
-    raw.send(frame);
-    assert_eq!(raw.read(frame.len()).len(), frame.len());
+    assert!(is_adas(&world.upstream().last()));
+    assert_eq!(world.browser().fetch("/").cookies(&[&fresh]).send().status, 200);
+    assert_eq!(world.workos.refreshes().len(), 1);
+    // A masked text frame, "hi", comes back as the application echoes it.
+    raw.send([0x81, 0x82, 0, 0, 0, 0, b'h', b'i']);
+    assert_eq!(raw.read(2)[0], 0x81);
 }
 
 #[test]
 fn every_kind_of_answer_carries_the_renewed_session() {
-    let world = World::builder().threads(2).start();
-    world
-        .upstream()
-        .on("/304", Answer::status(304))
-        .on("/204", Answer::status(204))
-        .on("/500", Answer::status(500).body("broken"))
-        .on("/302", Answer::status(302).header("Location", "/elsewhere"))
-        .on("/cached", Answer::text("x").header("Cache-Control", "public, max-age=60, s-maxage=600"))
-        .on("/closes", Answer::closes());
-    for (path, status) in
-        [("/304", 304), ("/204", 204), ("/500", 500), ("/302", 302), ("/cached", 200), ("/closes", 502)]
-    {
-        for method in ["GET", "HEAD"] {
-            let browser = signed_in_with_left(&world, 0);
-            let response = browser.fetch(path).method(method).send();
-            assert_eq!(response.status, status, "{method} {path}: {response:?}");
-            if status == 502 {
-                // An answer of our own: what is lost with it is remembered.
-                assert_eq!(browser.fetch("/x").send().status, 200);
-                continue;
-            }
-            session_pair(&response);
-            assert_eq!(response.header("cache-control"), Some("private, no-store"), "{path}");
-        }
+    let world = World::start();
+    let browser = signed_in(&world, "ada@example.com");
+    let old = session(&browser);
+    world.advance(secs(280));
+    world.upstream().on("/unchanged", Answer::status(304).header("ETag", "\"1\""));
+    world.upstream().on("/nothing", Answer::status(204)).on("/gone", Answer::closes());
+    world.upstream().on("/broken", Answer::status(500).body("broken"));
+    world.upstream().on("/moved", Answer::status(302).header("Location", "/elsewhere"));
+    world.upstream().on("/cached", Answer::text("x").header("Cache-Control", "public, s-maxage=600"));
+    for (method, path, status) in [
+        ("GET", "/unchanged", 304),
+        ("DELETE", "/nothing", 204),
+        ("HEAD", "/", 200),
+        ("GET", "/gone", 502),
+        ("GET", "/broken", 500),
+        ("GET", "/moved", 302),
+        ("GET", "/cached", 200),
+    ] {
+        let response = world.browser().ask(method, path).cookies(&[&old]).send();
+        assert_eq!(response.status, status, "{response:?}");
+        assert!(new_session(&response).is_some(), "{method} {path}: {response:?}");
+        assert_eq!(response.header("cache-control"), Some("private, no-store"), "{path}");
+    }
+    assert_eq!(world.workos.refreshes().len(), 1);
+}
+
+#[test]
+fn each_person_is_renewed_by_themselves() {
+    let world = World::builder().threads(4).start();
+    let people = ["ada", "ben", "cleo", "dan"];
+    let sessions = people.map(|name| session(&signed_in(&world, &format!("{name}@example.com"))));
+    world.advance(secs(301));
+    world.workos.forget();
+    let renewed: Vec<(&str, String)> = thread::scope(|scope| {
+        let asked: Vec<_> = (0..20)
+            .map(|number| {
+                let (name, line) = (people[number % 4], &sessions[number % 4]);
+                let ask = move |world: &World| {
+                    let response = world.browser().fetch(&format!("/{name}")).cookies(&[line]).send();
+                    assert_eq!(response.status, 200, "{response:?}");
+                    (name, new_session(&response).unwrap())
+                };
+                let world = &world;
+                scope.spawn(move || ask(world))
+            })
+            .collect();
+        asked.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    assert_eq!(world.workos.refreshes().len(), people.len());
+    for (name, line) in &renewed {
+        assert_eq!(world.browser().fetch(&format!("/{name}")).cookies(&[line]).send().status, 200);
+    }
+    assert_eq!(world.upstream().count(), 40);
+    for request in world.upstream().requests() {
+        let email = format!("{}@example.com", &request.target[1..]);
+        assert_eq!(request.header("x-forwarded-email"), Some(email.as_str()));
     }
 }
 
 #[test]
-fn public_routes_never_renew_and_optional_ones_do() {
-    let world = World::with(
-        "[[routes]]\nname = \"public\"\npath = \"/public/**\"\naccess = \"public\"\n\
-         [[routes]]\nname = \"optional\"\npath = \"/optional/**\"\naccess = \"optional\"",
-    );
-    let browser = signed_in_with_left(&world, 0);
-    assert_eq!(browser.fetch("/public/x").send().status, 200);
-    assert!(world.workos.refreshes().is_empty());
-    assert!(!world.upstream().last().headers.has("x-forwarded-email"));
-    assert_eq!(browser.fetch("/optional/x").send().status, 200);
-    assert_eq!(world.workos.refreshes().len(), 1);
-    assert_eq!(world.upstream().last().header("x-forwarded-email"), Some("ada@example.com"));
+fn everybody_goes_on_after_an_outage_with_the_cookie_they_have() {
+    let world = World::builder().threads(4).start();
+    let browsers: Vec<Browser> = (0..4).map(|_| signed_in(&world, "ada@example.com")).collect();
+    world.workos.goes_down();
+    world.advance(minutes(30));
+    let cookies: Vec<String> = browsers.iter().map(session).collect();
+    for browser in &browsers {
+        assert_eq!(browser.fetch("/").send().status, 503);
+        assert_eq!(browser.visit("/").send().status, 503);
+    }
+    assert_eq!(browsers.iter().map(session).collect::<Vec<_>>(), cookies);
+    world.workos.recovers();
+    world.advance(secs(5));
+    for browser in &browsers {
+        assert_eq!(browser.visit("/").send().status, 200);
+    }
+    assert_eq!(world.workos.exchanges().len(), 0, "nobody had to sign in");
 }
 
 #[test]
-fn a_refused_request_still_hands_the_renewed_session_over() {
+fn whoever_comes_to_another_replica_too_late_passes_silently_through_workos() {
+    let world = World::builder().replica("").start();
+    let browser = signed_in(&world, "ada@example.com");
+    let old = session(&browser);
+    world.advance(secs(301));
+    let renewed = new_session(&browser.fetch("/").send()).unwrap();
+    world.advance(secs(31));
+    let there = browser.on_replica(1);
+    assert_eq!(there.fetch("/").cookies(&[&old]).send().status, 401);
+    assert_eq!(there.fetch("/").cookies(&[&renewed]).send().status, 200, "who has the newer one goes on");
+    browser.put_cookie("vestibule", old.split_once('=').unwrap().1);
+    let visit = there.navigate("/page");
+    assert_eq!((visit.status(), visit.target().as_str()), (200, "/page"), "{:?}", visit.paths());
+    assert_eq!(world.workos.exchanges().len(), 1);
+}
+
+#[test]
+fn a_token_signed_with_a_new_key_is_taken() {
+    for retire_old in [false, true] {
+        let world = World::start();
+        let browser = signed_in(&world, "ada@example.com");
+        world.workos.control("POST", "keys/rotate", Some(&json!({ "retire_old": retire_old })));
+        world.advance(secs(280));
+        let response = browser.fetch("/").send();
+        assert_eq!(response.status, 200, "{response:?}");
+        assert!(new_session(&response).is_some());
+        world.advance(secs(280));
+        assert_eq!(browser.fetch("/").send().status, 200);
+        assert_eq!(world.workos.refreshes().len(), 2);
+    }
+}
+
+#[test]
+fn what_is_sent_with_an_expired_token_reaches_the_application_whole_and_once() {
     let world = World::start();
-    let browser = world.browser();
-    browser.sign_in_as("ben@example.com");
-    world.advance(minutes(6));
-    let response = browser.fetch("/admin/x").send();
-    assert_eq!(response.status, 403);
-    assert_eq!(fetch_with(&world, &session_pair(&response)).status, 200);
-    assert_eq!(world.workos.refreshes().len(), 1);
+    let browser = signed_in(&world, "ada@example.com");
+    world.advance(secs(301));
+    let body = "x".repeat(200_000);
+    let response = browser.fetch("/orders").method("POST").body("text/plain", body.clone()).send();
+    assert_eq!(response.status, 200, "{response:?}");
+    assert!(new_session(&response).is_some());
+    let received = world.upstream().requests();
+    assert_eq!(received.len(), 1);
+    assert!(received[0].whole && received[0].body == body.as_bytes());
+    assert!(is_adas(&received[0]));
+    world.workos.goes_down();
+    world.advance(secs(301));
+    let response = browser.fetch("/orders").method("POST").body("text/plain", body).send();
+    assert_eq!(response.status, 503);
+    assert_eq!(world.upstream().count(), 1, "without a session nothing of it goes on");
+}
+
+#[test]
+fn a_silent_workos_holds_nobody_else_up() {
+    let world = World::start();
+    let waiting = signed_in(&world, "ada@example.com");
+    world.advance(secs(200));
+    let fresh = signed_in(&world, "cleo@example.com");
+    world.advance(secs(101));
+    world.workos.every_refresh(&json!({ "hang": true }));
+    thread::scope(|scope| {
+        let asked = scope.spawn(|| waiting.fetch("/").send());
+        world.workos.wait_for_refreshes(1);
+        for _ in 0..5 {
+            assert_eq!(fresh.fetch("/").send().status, 200);
+            assert_eq!(world.browser().fetch("/public/x").send().status, 200);
+        }
+        world.workos.recovers();
+        assert_eq!(asked.join().unwrap().status, 200);
+    });
 }

@@ -17,8 +17,31 @@ use crate::auth::time::Timestamp;
 
 /// Longest authorization code that is passed on; WorkOS' have 26 characters and no documented limit.
 const MAX_CODE_BYTES: usize = 1_024;
-/// Longest error code that is shown.
-const MAX_ERROR_BYTES: usize = 64;
+/// The words for what went wrong: those of WorkOS
+/// (<https://workos.com/docs/reference/authkit/authentication/get-authorization-url/error-codes>) and of RFC 6749
+/// §4.1.2.1. Anybody can send somebody to the callback with any text, so no other is ever repeated.
+const ERRORS: [&str; 20] = [
+    "access_denied",
+    "ambiguous_connection_selector",
+    "connection_domain_invalid",
+    "connection_invalid",
+    "connection_strategy_invalid",
+    "connection_unlinked",
+    "domain_connection_selector_not_allowed",
+    "idp_initiated_sso_disabled",
+    "interaction_required",
+    "invalid_connection_selector",
+    "invalid_request",
+    "invalid_scope",
+    "login_required",
+    "oauth_failed",
+    "organization_invalid",
+    "profile_not_allowed_outside_organization",
+    "server_error",
+    "signin_consent_denied",
+    "temporarily_unavailable",
+    "unauthorized_client",
+];
 
 /// What the callback endpoint has to do.
 #[derive(Debug)]
@@ -63,35 +86,27 @@ pub enum Callback {
     Malformed,
 }
 
-/// An error code as it may be shown and logged: letters, digits and `_-.`, at most 64 of them.
-#[derive(Clone, PartialEq, Eq)]
-pub struct ErrorCode(Box<str>);
+/// An error code as it may be shown and logged: one of the known ones, or `unrecognised`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ErrorCode(&'static str);
 
 impl ErrorCode {
-    /// What is left of the text; `unknown` when nothing is.
+    /// The code that the text is.
     #[must_use]
-    pub fn sanitised(text: &str) -> Self {
-        let plain = |character: &char| character.is_ascii_alphanumeric() || "_-.".contains(*character);
-        let kept: String = text.chars().filter(plain).take(MAX_ERROR_BYTES).collect();
-        if kept.is_empty() { Self("unknown".into()) } else { Self(kept.into()) }
+    pub fn look_up(text: &str) -> Self {
+        Self(ERRORS.into_iter().find(|known| *known == text).unwrap_or("unrecognised"))
     }
 
     /// The code.
     #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for ErrorCode {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
+    pub const fn as_str(self) -> &'static str {
+        self.0
     }
 }
 
 impl fmt::Display for ErrorCode {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
+        formatter.write_str(self.0)
     }
 }
 
@@ -112,7 +127,7 @@ pub fn finish(
             let state = state.flatten();
             let attempt = state.as_ref().and_then(|state| carried(state, cookies));
             let return_to = state.map_or_else(ReturnTo::root, |state| state.return_to);
-            Callback::ProviderError { code: ErrorCode::sanitised(&error), return_to, attempt }
+            Callback::ProviderError { code: ErrorCode::look_up(&error), return_to, attempt }
         }
         (Some(code), None, Some(Some(state))) => exchange(context, &code, state, cookies, now),
         (Some(_), None, Some(None)) => {
@@ -406,11 +421,12 @@ mod tests {
     }
 
     #[test]
-    fn an_error_code_keeps_nothing_but_plain_characters() {
-        assert_eq!(ErrorCode::sanitised("<script>alert(1)</script>").as_str(), "scriptalert1script");
-        assert_eq!(ErrorCode::sanitised("mfa_enrollment").as_str(), "mfa_enrollment");
-        assert_eq!(ErrorCode::sanitised("\r\n ").as_str(), "unknown");
-        assert_eq!(ErrorCode::sanitised(&"e".repeat(1_000)).as_str().len(), 64);
+    fn an_error_code_outside_the_list_is_never_repeated() {
+        assert_eq!(ErrorCode::look_up("access_denied").as_str(), "access_denied");
+        for odd in ["<script>", "Access_Denied", "call-0800-555-0199", "\r\n", ""] {
+            assert_eq!(ErrorCode::look_up(odd).as_str(), "unrecognised", "{odd}");
+        }
+        assert!(ERRORS.is_sorted());
     }
 
     #[test]

@@ -283,12 +283,14 @@ impl Ask<'_> {
     }
 
     /// A page of this origin makes the request.
+    #[allow(clippy::wrong_self_convention, reason = "where the request comes from")]
     pub(crate) fn from_page(mut self, page: &Url) -> Self {
         self.initiator = Some(page.clone());
         self
     }
 
     /// A page of another site makes the request.
+    #[allow(clippy::wrong_self_convention, reason = "where the request comes from")]
     pub(crate) fn from_site(self, origin: &str) -> Self {
         self.from_page(&Url::parse(origin).unwrap())
     }

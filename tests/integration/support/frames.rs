@@ -66,16 +66,24 @@ pub(crate) struct Frame {
 /// One connection.
 pub(crate) struct Frames {
     stream: Stream,
+    /// What the other end announced: identifiers and values (§6.5).
+    pub(crate) settings: Vec<(u16, u32)>,
 }
 
 impl Frames {
-    /// Connects and exchanges settings.
+    /// Connects and exchanges settings: no dynamic table, so that every answer says its status in full.
     pub(crate) fn connect(address: &Address) -> Self {
         let stream = address.connect().unwrap_or_else(|error| panic!("cannot connect: {error}"));
-        let mut frames = Self { stream };
+        let mut frames = Self { stream, settings: Vec::new() };
         frames.stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
-        frames.send(SETTINGS, 0, 0, &[]);
-        assert_eq!(frames.read().expect("settings").kind, SETTINGS);
+        frames.send(SETTINGS, 0, 0, &[0, 1, 0, 0, 0, 0]);
+        let settings = frames.read().expect("settings");
+        assert_eq!(settings.kind, SETTINGS);
+        let setting = |six: &[u8]| {
+            let value = six[2..].try_into().map(u32::from_be_bytes).unwrap();
+            (u16::from_be_bytes([six[0], six[1]]), value)
+        };
+        frames.settings = settings.payload.chunks(6).map(setting).collect();
         frames.send(SETTINGS, ACK, 0, &[]);
         frames
     }

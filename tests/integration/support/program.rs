@@ -89,6 +89,17 @@ impl Program {
         (address(&line["address"]), address(&line["admin"]))
     }
 
+    /// The same, when the log is text.
+    pub(crate) fn listening_in_text(&self) -> (Address, Address) {
+        let found = || self.err_lines().into_iter().find(|line| line.contains(" listening "));
+        let line = patience::until_some("the line that says where it listens", found);
+        let field = |name: &str| {
+            let value = line.split(&format!("{name}=\"")).nth(1).and_then(|rest| rest.split('"').next());
+            address(&Value::from(value.unwrap_or_else(|| panic!("no {name}: {line}"))))
+        };
+        (field("address"), field("admin"))
+    }
+
     /// Sends a signal by name: `TERM`, `INT`, `HUP`.
     pub(crate) fn signal(&self, name: &str) {
         let command = format!("kill -{name} {}", self.child.id());

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use socket2::{Domain, Socket, Type};
+
 use crate::support::patience::{self, Gate};
 use crate::support::wire::{Address, Headers, Reader, Stream};
 
@@ -35,6 +37,23 @@ impl Received {
     /// The head as text.
     pub(crate) fn head_text(&self) -> String {
         String::from_utf8_lossy(&self.head).into_owned()
+    }
+}
+
+/// An address at which every connection is refused for as long as this is kept.
+pub(crate) struct Nobody(Socket);
+
+impl Nobody {
+    pub(crate) fn home() -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        // Bound, so that nobody else gets the port; not listening, so that nobody answers.
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        Self(socket)
+    }
+
+    /// Its address as `upstreams.*.url` wants it.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.0.local_addr().unwrap().as_socket().unwrap())
     }
 }
 
@@ -339,7 +358,7 @@ impl Upstream {
         lock(&self.shared.received).clear();
     }
 
-    /// Closes every connection and takes no more.
+    /// Closes every connection and takes no more. Its port may be somebody else's from then on.
     pub(crate) fn stop(&self) {
         self.shared.stopped.store(true, Ordering::SeqCst);
         self.shared.end.open();

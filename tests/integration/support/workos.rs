@@ -1,7 +1,6 @@
 //! WorkOS as the tests know it: the emulator, what was asked of it, and what shall go wrong with it.
 
 use std::io::Write as _;
-use std::sync::Mutex;
 
 use serde_json::{Value, json};
 use vestibule::auth::time::{Span, Timestamp};
@@ -17,7 +16,7 @@ pub(crate) const REVOKE: &str = "/user_management/sessions/revoke";
 
 /// The emulator, with its clock standing still until the world moves it.
 pub(crate) struct WorkOs {
-    emulator: Mutex<Option<Emulator>>,
+    _emulator: Emulator,
     address: Address,
     url: String,
 }
@@ -70,17 +69,17 @@ impl WorkOs {
     fn start_with(settings: Settings) -> Self {
         let emulator = Emulator::start(settings).unwrap();
         let (address, url) = (Address::Tcp(emulator.addr()), emulator.url());
-        Self { emulator: Mutex::new(Some(emulator)), address, url }
+        Self { _emulator: emulator, address, url }
     }
 
-    /// Its address: what `workos.api_url` says.
+    /// Where it listens.
+    pub(crate) const fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Its address as an origin: what `workos.api_url` says.
     pub(crate) fn url(&self) -> &str {
         &self.url
-    }
-
-    /// Ends it; every connection is closed.
-    pub(crate) fn stop(&self) {
-        drop(self.emulator.lock().unwrap().take());
     }
 
     /// A call of its control interface; see the emulator's manual.

@@ -44,9 +44,12 @@ pub(crate) struct Builder {
     origin: &'static str,
     seed: Seed,
     upstreams: Vec<(String, Upstream)>,
-    trouble: Option<Box<dyn FnOnce(&WorkOs)>>,
+    trouble: Option<Trouble>,
     patience: Patience,
 }
+
+/// What is done to WorkOS before anything else starts.
+type Trouble = Box<dyn FnOnce(&WorkOs)>;
 
 /// Is the world handed over only once its Vestibules are ready?
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -58,7 +61,7 @@ enum Patience {
 impl Builder {
     /// Lays TOML over the configuration of every Vestibule. Several lie on top of each other.
     pub(crate) fn config(mut self, toml: &str) -> Self {
-        self.overlay.push_str("\u{0}");
+        self.overlay.push('\u{0}');
         self.overlay.push_str(toml);
         self
     }
@@ -275,10 +278,8 @@ const BETWEEN: Duration = Duration::from_millis(5);
 
 impl Drop for World {
     fn drop(&mut self) {
-        for upstream in self.upstreams.values() {
-            upstream.stop();
-        }
-        self.workos.stop();
+        // Nothing hangs any more, so that everything ends; then the others go, to whom it could still have talked.
+        self.workos.recovers();
         let panicked = self.apps.iter().any(|app| app.panicked(self.log_mark));
         let (ended, endings) = mpsc::channel();
         let mut left = self.apps.len();
