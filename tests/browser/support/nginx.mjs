@@ -1,0 +1,81 @@
+// A real nginx in front of the demo, which ends TLS with a certificate made for the occasion.
+
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+import { Program, until } from './processes.mjs';
+
+/** nginx with TLS on one port and plain HTTP on another, both leading to `upstream`. */
+export class Nginx {
+  static async start({ tlsPort, plainPort, upstream }) {
+    const nginx = new Nginx();
+    nginx.folder = await mkdtemp(join(tmpdir(), 'vestibule-nginx-'));
+    const [key, certificate] = ['key.pem', 'certificate.pem'].map((name) => join(nginx.folder, name));
+    await promisify(execFile)('openssl', [
+      ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'],
+      ...['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost', '-keyout', key, '-out', certificate],
+    ]);
+    const file = join(nginx.folder, 'nginx.conf');
+    await writeFile(file, nginx.#configuration({ tlsPort, plainPort, upstream, key, certificate }));
+    nginx.program = new Program('nginx', ['-e', 'stderr', '-p', nginx.folder, '-c', file]);
+    await until(
+      () => answers(tlsPort),
+      () => `nginx does not listen:\n${nginx.program.log}`,
+    );
+    return nginx;
+  }
+
+  #configuration({ tlsPort, plainPort, upstream, key, certificate }) {
+    const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
+    return `
+daemon off;
+master_process off;
+pid ${this.folder}/nginx.pid;
+error_log stderr;
+events {}
+http {
+  access_log off;
+  ${temporary.map((name) => `${name}_temp_path ${this.folder}/${name};`).join('\n  ')}
+  # What every proxy in front of Vestibule has to say, and to take out of the client's mouth.
+  proxy_http_version 1.1;
+  proxy_set_header Host $http_host;
+  proxy_set_header X-Forwarded-Host $http_host;
+  proxy_set_header X-Forwarded-Proto $scheme;
+  proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+  # A session cookie has up to 4 KiB, and so has the answer that sets it.
+  large_client_header_buffers 4 32k;
+  proxy_buffer_size 32k;
+  proxy_buffers 8 32k;
+  server {
+    listen 127.0.0.1:${tlsPort} ssl http2;
+    ssl_certificate ${certificate};
+    ssl_certificate_key ${key};
+    location / { proxy_pass ${upstream}; }
+  }
+  server {
+    listen 127.0.0.1:${plainPort};
+    location / { proxy_pass ${upstream}; }
+  }
+}
+`;
+  }
+
+  async stop() {
+    await this.program.stop('SIGTERM');
+    await rm(this.folder, { recursive: true });
+  }
+}
+
+function answers(port) {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.on('error', () => resolve(false));
+  });
+}
