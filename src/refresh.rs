@@ -30,6 +30,8 @@ const REMEMBER_AT_LEAST: Span = Span::from_secs(60);
 const REMEMBER_AT_MOST: Span = Span::from_secs(24 * 60 * 60);
 /// Results remembered; the newest stay. One holds a session, about two kilobytes.
 const REMEMBERED: usize = 10_000;
+/// Flights known at one time: the results, and refusals and failures in no more room than those.
+const FLIGHTS: usize = 2 * REMEMBERED;
 /// A token that WorkOS refused is not tried again for this long.
 const REFUSED_FOR: Span = Span::from_minutes(10);
 /// After a call that failed for a passing reason the same token rests this long.
@@ -128,6 +130,8 @@ enum Flight {
 #[derive(Debug)]
 struct Desk {
     flights: HashMap<TokenHash, Flight>,
+    /// The results, oldest first. Failures are not among them: an outage must not push results out that
+    /// browsers have not come for yet.
     order: VecDeque<TokenHash>,
     won: HashMap<(SessionId, Generation), TokenHash>,
 }
@@ -175,6 +179,8 @@ impl RefreshActor {
             }
         }
         drop(sweep);
+        // No byte of these was sent: their tokens are good for the next process.
+        self.waiting.clear();
         while let Some(done) = self.calls.join_next().await {
             if let Ok((call, result)) = done {
                 self.land(&call, result);
@@ -221,6 +227,7 @@ impl RefreshActor {
                 let _ = answer.send(outcome.clone());
             }
             Some(Flight::Won { .. } | Flight::Lost { .. }) | None => {
+                self.desk.drop_result(&key);
                 self.desk.flights.insert(key, Flight::Running { askers: vec![answer] });
                 self.waiting.push_back(Call { key, session, gate, end_user });
                 self.start_calls();
@@ -321,18 +328,22 @@ impl Desk {
         rest: Option<Span>,
         now: Moment,
     ) -> Vec<oneshot::Sender<Renewed>> {
-        let landed = match outcome {
+        let before = self.flights.remove(&key);
+        match outcome {
             Renewed::Yes(winner) => {
                 self.won.insert((winner.id(), winner.generation()), key);
-                Flight::Won { winner: Arc::clone(winner), at: now, presented: false }
+                let landed = Flight::Won { winner: Arc::clone(winner), at: now, presented: false };
+                self.flights.insert(key, landed);
+                self.order.push_back(key);
             }
+            // One that there is no room for is asked about again.
             Renewed::NotNow { .. } | Renewed::NeedsPerson(_) | Renewed::Never => {
                 let until = now.plus(rest.unwrap_or(REFUSED_FOR));
-                Flight::Lost { outcome: outcome.clone(), until }
+                if self.flights.len() < FLIGHTS {
+                    self.flights.insert(key, Flight::Lost { outcome: outcome.clone(), until });
+                }
             }
-        };
-        let before = self.flights.insert(key, landed);
-        self.order.push_back(key);
+        }
         while self.order.len() > REMEMBERED {
             if let Some(oldest) = self.order.pop_front() {
                 self.forget(&oldest);
@@ -362,6 +373,14 @@ impl Desk {
         self.order.retain(|key| flights.contains_key(key));
     }
 
+    /// Forgets the result of a token that is presented once more, because it came back as its own successor.
+    fn drop_result(&mut self, key: &TokenHash) {
+        if let Some(Flight::Won { .. }) = self.flights.get(key) {
+            self.forget(key);
+            self.order.retain(|known| known != key);
+        }
+    }
+
     fn forget(&mut self, key: &TokenHash) {
         if let Some(Flight::Running { .. }) = self.flights.get(key) {
             return;
@@ -379,4 +398,102 @@ fn hash(session: &Session) -> TokenHash {
         *slot = *byte;
     }
     key
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::auth::access_token::Claims;
+    use crate::auth::claims::WantedClaims;
+    use crate::auth::secret::Secret;
+    use crate::auth::session::tests::session;
+    use crate::auth::time::Timestamp;
+
+    const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
+    const THEN: Moment = Moment::from_millis(1);
+
+    fn desk() -> Desk {
+        Desk { flights: HashMap::new(), order: VecDeque::new(), won: HashMap::new() }
+    }
+
+    fn key(number: u64) -> TokenHash {
+        let mut key = [0; 32];
+        key.iter_mut().zip(number.to_be_bytes()).for_each(|(slot, byte)| *slot = byte);
+        key
+    }
+
+    /// The session after a renewal that brought this refresh token.
+    fn successor(session: &Session, refresh_token: &str) -> Session {
+        let identity = session.identity();
+        let claims = Claims {
+            subject: identity.user.id.clone(),
+            session_id: identity.session_id.clone(),
+            issued_at: NOW,
+            expires_at: NOW.plus(Span::from_minutes(5)),
+            authenticated_at: None,
+            organization_id: None,
+            role: None,
+            roles: vec![],
+            permissions: vec![],
+            entitlements: vec![],
+            feature_flags: vec![],
+            actor: None,
+            custom: serde_json::Map::new(),
+        };
+        let tokens = Tokens {
+            user: identity.user.clone(),
+            organization_id: None,
+            claims,
+            refresh_token: Secret::new(refresh_token.to_owned()),
+            auth_method: None,
+            impersonator: None,
+        };
+        session.renewed(tokens, &WantedClaims::new([]), NOW).unwrap()
+    }
+
+    fn fails(desk: &mut Desk, key: TokenHash, at: Moment) {
+        desk.flights.insert(key, Flight::Running { askers: vec![] });
+        desk.land(key, &Renewed::NotNow { retry_after: None }, Some(REST_AFTER_FAILURE), at);
+    }
+
+    fn wins(desk: &mut Desk, key: TokenHash, winner: &Session, at: Moment) {
+        desk.flights.insert(key, Flight::Running { askers: vec![] });
+        desk.land(key, &Renewed::Yes(Arc::new(winner.clone())), None, at);
+    }
+
+    #[test]
+    fn an_outage_does_not_push_out_results_that_browsers_have_not_come_for() {
+        let (mut desk, old) = (desk(), Arc::new(session(NOW)));
+        wins(&mut desk, hash(&old), &successor(&old, "second"), THEN);
+        // A thousand sessions whose pages ask again every second, for half a minute.
+        for second in 0..30 {
+            let at = THEN.plus(Span::from_secs(second));
+            (0..1_000).for_each(|number| fails(&mut desk, key(number), at));
+            desk.sweep(at);
+        }
+        assert_eq!(desk.newest(&old).generation(), old.generation().next());
+    }
+
+    #[test]
+    fn failures_have_no_more_room_than_is_set_aside() {
+        let mut desk = desk();
+        (0..50_000).for_each(|number| fails(&mut desk, key(number), THEN));
+        assert!(desk.flights.len() <= FLIGHTS && desk.order.is_empty());
+    }
+
+    #[test]
+    fn the_newest_results_stay() {
+        let (mut desk, old) = (desk(), Arc::new(session(NOW)));
+        fails(&mut desk, hash(&old), THEN);
+        let others = |desk: &mut Desk, numbers: std::ops::Range<u64>| {
+            let another = successor(&old, "another");
+            numbers.for_each(|number| wins(desk, key(number), &another, THEN));
+        };
+        others(&mut desk, 0..REMEMBERED as u64 - 2);
+        wins(&mut desk, hash(&old), &successor(&old, "second"), THEN);
+        others(&mut desk, 20_000..20_002);
+        assert_eq!(desk.order.len(), REMEMBERED);
+        assert_eq!(desk.newest(&old).generation(), old.generation().next());
+    }
 }

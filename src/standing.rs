@@ -10,18 +10,22 @@ use papaya::HashMap;
 
 use crate::auth::presented;
 use crate::auth::session::{Generation, Session, SessionId};
-use crate::auth::time::Timestamp;
+use crate::auth::time::{Span, Timestamp};
 
 /// Entries kept before the oldest give way. One is about 64 bytes: 100,000 are six megabytes, and a process
 /// that renews each session every five minutes fills them with 100,000 sessions in use.
 const CAPACITY: usize = 100_000;
 /// How many go at once when the table is full, so that the search for the oldest is rare.
 const EVICTION: usize = CAPACITY / 10;
+/// A browser's change from one session to another is remembered this long: longer than answers take to begin.
+const REPLACED_FOR: Span = Span::from_minutes(60);
 
 /// What is known of sessions, bounded; see the module's text.
 #[derive(Debug)]
 pub struct StandingTable {
     entries: HashMap<SessionId, Entry>,
+    /// When a browser last went from this session to another one. The session itself may stand elsewhere.
+    replaced: HashMap<SessionId, Timestamp>,
     /// Marks made up to this instant may have been forgotten: milliseconds since the epoch.
     forgotten_until: AtomicI64,
     capacity: usize,
@@ -49,7 +53,12 @@ impl Default for StandingTable {
 
 impl StandingTable {
     fn with_capacity(capacity: usize) -> Self {
-        Self { entries: HashMap::new(), forgotten_until: AtomicI64::new(i64::MIN), capacity }
+        Self {
+            entries: HashMap::new(),
+            replaced: HashMap::new(),
+            forgotten_until: AtomicI64::new(i64::MIN),
+            capacity,
+        }
     }
 
     /// Does this session, as it came, still stand?
@@ -91,9 +100,26 @@ impl StandingTable {
         self.make_room();
     }
 
+    /// Marks that a browser has this session no more, but another one: a sign-in was completed.
+    pub fn replace(&self, id: SessionId, now: Timestamp) {
+        let replaced = self.replaced.pin();
+        if replaced.len() >= self.capacity {
+            replaced.clear();
+        }
+        replaced.insert(id, now);
+    }
+
+    /// Has a browser changed from this session to another one since then? A request of before then must not
+    /// set the cookie of this session again.
+    #[must_use]
+    pub fn was_replaced_since(&self, id: SessionId, then: Timestamp) -> bool {
+        self.replaced.pin().get(&id).is_some_and(|at| *at >= then)
+    }
+
     /// Forgets marks that can no longer matter. Called on the control runtime's tick.
     pub fn sweep(&self, now: Timestamp) {
         self.entries.pin().retain(|_, entry| entry.until > now);
+        self.replaced.pin().retain(|_, at| now.since(*at) < REPLACED_FOR);
     }
 
     /// How many marks are kept.
@@ -133,7 +159,6 @@ mod tests {
     use super::*;
     use crate::auth::presented::Standing;
     use crate::auth::session::tests::session;
-    use crate::auth::time::Span;
 
     const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
 

@@ -46,7 +46,10 @@ async fn accept<L: Accept>(listener: io::Result<L>, shared: Arc<Shared>, stop: C
     };
     let mut desk = Desk::new(shared);
     loop {
-        let slot = desk.slot().await;
+        let slot = tokio::select! {
+            slot = desk.slot() => slot,
+            () = stop.cancelled() => return,
+        };
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => desk.serve(stream, peer, slot),

@@ -187,7 +187,7 @@ impl Redeem<'_> {
         shared.audit.record(line).await;
         let context = live.sealer.context();
         let recent = Recent::read(&context, self.carried, now).with(Event::Completed, now);
-        let circle = recent.is_circle(self.recognised().await);
+        let circle = recent.is_circle(self.replace(&session).await);
         let mut response = if circle { callback_page::circle(self.exchange) } else { self.go_on() };
         let max_age = session.ends_at(gate.lifetimes()).since(now);
         response = renewal::with_cookies(
@@ -198,10 +198,17 @@ impl Redeem<'_> {
         response
     }
 
-    /// Does the browser bring a session along that still stands? Then another of its tabs was quicker.
-    async fn recognised(&self) -> Recognised {
+    /// Does the browser bring a session along that still stands? Then another of its tabs was quicker. Answers
+    /// that are under way for the replaced session must not bring it back.
+    async fn replace(&self, session: &Session) -> Recognised {
         let live = &self.exchange.live;
         let found = credential::present(self.thread, live, self.carried).await;
+        if let Some(before) = found.session().map(|open| &open.session)
+            && before.id() != session.id()
+        {
+            let shared = &self.thread.shared;
+            shared.standing.replace(before.id(), shared.clock.now());
+        }
         match live.gate.who_is_it(&found.presented, self.exchange.now) {
             WhoAmI::Somebody(_) | WhoAmI::Renew(_) => Recognised::Yes,
             WhoAmI::Nobody | WhoAmI::Unknown(_) => Recognised::No,

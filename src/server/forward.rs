@@ -20,6 +20,7 @@ use crate::entropy;
 use crate::lease::StreamKind;
 use crate::lease::body::GuardedBody;
 use crate::server::body::{Body, BodyError};
+use crate::server::connection;
 use crate::server::data_thread::DataThread;
 use crate::server::exchange::{Bearings, Exchange};
 use crate::server::live::Live;
@@ -64,6 +65,7 @@ impl Forwarding<'_> {
         let Some(upstream) = live.upstreams.get(passage.upstream()) else {
             return exchange.asker().fault(Fault::Internal);
         };
+        let began = exchange.now;
         let upgrading = hyper::upgrade::on(&mut exchange.request);
         let wants_upgrade = self.rewrite(&mut exchange, &passage);
         let (id, caller, watch) = (exchange.id.clone(), exchange.caller, Arc::clone(&exchange.watch));
@@ -80,7 +82,8 @@ impl Forwarding<'_> {
         let response = route.and_then(|route| route.response_timeout).unwrap_or(upstream.response_timeout);
         let request = Request::from_parts(head, body);
         let sent = self.thread.pool.send(&passage, upstream, request, Deadlines { response }).await;
-        let cookies = renewal::confirmed(self.thread, &live, self.carried, self.write_back, cookies).await;
+        let cookies =
+            renewal::confirmed(self.thread, &live, self.carried, self.write_back, cookies, began).await;
         let response = match sent {
             Ok(response) => response,
             Err(error) => {
@@ -99,7 +102,7 @@ impl Forwarding<'_> {
         let kind = StreamKind::of(&head.headers);
         let (id, ends_at) = (session.map(|open| open.session.id()), lease_end(&live, session, kind));
         let body = GuardedBody::new(&self.thread.leases, id, kind, ends_at, body);
-        let body = idle.response(body, watch.stuck().clone());
+        let body = idle.response(body, connection::stuck(&watch));
         Response::from_parts(head, Body::stream(Box::pin(body.map_err(|error| Box::new(error) as BodyError))))
     }
 

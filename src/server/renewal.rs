@@ -25,6 +25,9 @@ use crate::workos::error::StepUp;
 
 /// How long a request whose session is still good waits for its renewal.
 const PATIENCE: Span = Span::from_secs(1);
+/// How long a request waits whose session is worth nothing without its renewal: a call to WorkOS with both of
+/// its replays, and a little more. Behind a WorkOS that hangs the queue of calls is much longer than that.
+const LONGEST: Span = Span::from_secs(17);
 
 /// What became of a renewal, with what WorkOS said about it: when to ask again, or what the person has to do.
 #[derive(Debug)]
@@ -44,14 +47,14 @@ pub(crate) async fn renew(
 ) -> Outcome {
     let session = Arc::new(stale.session.session.clone());
     let renewed = thread.shared.refresher.renew(session, Arc::clone(&live.gate), end_user);
-    let renewed = match stale.worth {
-        Worth::Nothing => renewed.await,
-        // Nobody who could be served waits for a slow WorkOS: the renewal goes on without them.
-        Worth::StillGood => {
-            let patient = thread.timer.within(PATIENCE, renewed).await;
-            patient.unwrap_or(Renewed::NotNow { retry_after: None })
-        }
+    let patience = match stale.worth {
+        Worth::Nothing => LONGEST,
+        // Nobody who could be served waits for a slow WorkOS.
+        Worth::StillGood => PATIENCE,
     };
+    // The renewal goes on without whoever has stopped waiting.
+    let renewed = thread.timer.within(patience, renewed).await;
+    let renewed = renewed.unwrap_or(Renewed::NotNow { retry_after: None });
     let outcome = |renewal| Outcome { renewal, retry_after: None, step_up: None };
     match renewed {
         Renewed::Yes(session) => {
@@ -130,15 +133,16 @@ pub(crate) async fn cookies(
 }
 
 /// Cookies that were made before the application was asked, looked at again now that it has answered: the
-/// session may have been ended or renewed meanwhile, and a late cookie must not bring an older state back. Once
-/// the session is due for its renewal, another process may have renewed it unheard: then its use is not written
-/// down any more, because that would put a spent refresh token back.
+/// session may have been ended, renewed or replaced since the request `began`, and a late cookie must not bring
+/// an older state back. Once the session is due for its renewal, another process may have renewed it unheard:
+/// then its use is not written down any more, because that would put a spent refresh token back.
 pub(crate) async fn confirmed(
     thread: &DataThread,
     live: &Live,
     carried: &RequestCookies<'_>,
     write_back: &WriteBack,
     prepared: Vec<HeaderValue>,
+    began: Timestamp,
 ) -> Vec<HeaderValue> {
     let (session, only_touched) = match write_back {
         WriteBack::Session(session) => (session, false),
@@ -146,6 +150,10 @@ pub(crate) async fn confirmed(
         WriteBack::Nothing { .. } | WriteBack::Clear => return prepared,
     };
     let now = thread.shared.clock.now();
+    // Whoever signed in meanwhile keeps the newer session.
+    if thread.shared.standing.was_replaced_since(session.session.id(), began) {
+        return Vec::new();
+    }
     match thread.shared.standing.of(&session.session) {
         Standing::Live | Standing::MustRefresh
             if only_touched && session.session.freshness(live.gate.lifetimes(), now) != Freshness::Fresh =>

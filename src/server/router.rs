@@ -1,14 +1,12 @@
 //! From a request to whoever answers it: what is not a request is turned away, one of our own endpoints is
 //! asked, and everything else goes to the policy.
 
-use std::borrow::Cow;
-
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN};
 use http::{Method, Request};
 use hyper::body::Incoming;
 
 use crate::auth::path::RequestPath;
-use crate::auth::policy::{Destination, PathRefusal};
+use crate::auth::policy::{Destination, PathRefusal, Policy};
 use crate::server::client_addr::ClientAddr;
 use crate::server::data_thread::DataThread;
 use crate::server::exchange::{Answer, Bearings, Exchange, Note};
@@ -44,9 +42,8 @@ fn take_in(exchange: &Exchange) -> Result<Bearings, Fault> {
     let path = RequestPath::parse(request.uri().path()).map_err(|_| {
         Fault::BadPath("The path of this address holds something that could be read in more than one way.")
     })?;
-    let policy = live.gate.policy();
     let destination =
-        policy.resolve(&path, &asked_method(request), &host).map_err(|refusal| match refusal {
+        destination(live.gate.policy(), request, &path, &host).map_err(|refusal| match refusal {
             PathRefusal::Path(_) | PathRefusal::Ambiguous => {
                 Fault::BadPath("The path of this address can be read in more than one way.")
             }
@@ -57,13 +54,30 @@ fn take_in(exchange: &Exchange) -> Result<Bearings, Fault> {
     Ok(Bearings { client, host, path: path.into_owned(), destination })
 }
 
-/// The method that decides where a request goes: a CORS preflight asks on behalf of another one.
-fn asked_method(request: &Request<Incoming>) -> Cow<'_, Method> {
-    let asked = request.headers().get(ACCESS_CONTROL_REQUEST_METHOD);
-    let asked =
-        asked.filter(|_| *request.method() == Method::OPTIONS && request.headers().contains_key(ORIGIN));
-    let asked = asked.and_then(|method| Method::from_bytes(method.as_bytes()).ok());
-    asked.map_or(Cow::Borrowed(request.method()), Cow::Owned)
+/// Where a request goes. A CORS preflight asks on behalf of another method and goes where that one would; but
+/// where the operator names OPTIONS, that route decides: no header leads around it.
+fn destination(
+    policy: &Policy,
+    request: &Request<Incoming>,
+    path: &RequestPath<'_>,
+    host: &str,
+) -> Result<Destination, PathRefusal> {
+    let own = policy.resolve(path, request.method(), host);
+    let Some(asked) = preflighted(request) else { return own };
+    let route = own.ok().and_then(Destination::route).and_then(|index| policy.routes().get(index));
+    if route.is_some_and(|route| route.methods.contains(&Method::OPTIONS)) {
+        return own;
+    }
+    policy.resolve(path, &asked, host)
+}
+
+/// The method that a CORS preflight asks about.
+fn preflighted(request: &Request<Incoming>) -> Option<Method> {
+    let headers = request.headers();
+    if *request.method() != Method::OPTIONS || !headers.contains_key(ORIGIN) {
+        return None;
+    }
+    Method::from_bytes(headers.get(ACCESS_CONTROL_REQUEST_METHOD)?.as_bytes()).ok()
 }
 
 fn rejected(exchange: &Exchange, fault: Fault) -> Answer {

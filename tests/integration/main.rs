@@ -12,6 +12,7 @@
 )]
 
 mod architecture;
+mod attack;
 mod caching;
 mod callback;
 mod command_line;
