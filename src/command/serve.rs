@@ -1,7 +1,8 @@
 //! `vestibule serve`: runs the proxy until a signal ends it.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -27,6 +28,14 @@ pub(super) fn run(loaded: Loaded, console: &mut Console<'_>) -> Exit {
     for warning in &warnings {
         tracing::warn!("{}", render::line(warning));
     }
+    // Before anything listens, so that no signal finds the process without an ear for it.
+    let signals = match Signals::listen() {
+        Ok(signals) => signals,
+        Err(error) => {
+            console.note(&format!("signals cannot be heard: {error}\n"));
+            return Exit::Internal;
+        }
+    };
     let outputs = match outputs(&config.log, format) {
         Ok(outputs) => outputs,
         Err(error) => {
@@ -51,8 +60,8 @@ pub(super) fn run(loaded: Loaded, console: &mut Console<'_>) -> Exit {
         "listening"
     );
     let orders = running.orders();
-    let signals = std::thread::Builder::new().name("signals".to_owned()).spawn(|| watch_signals(orders));
-    if signals.is_err() {
+    let watching = std::thread::Builder::new().name("signals".to_owned()).spawn(|| signals.watch(orders));
+    if watching.is_err() {
         console.note("the signals' thread cannot be started\n");
         return Exit::Internal;
     }
@@ -65,12 +74,12 @@ fn format_of(format: LogFormat) -> Format {
     match format {
         LogFormat::Json => Format::Json,
         LogFormat::Text => Format::Text,
-        LogFormat::Auto if std::io::stderr().is_terminal() => Format::Text,
+        LogFormat::Auto if io::stderr().is_terminal() => Format::Text,
         LogFormat::Auto => Format::Json,
     }
 }
 
-fn outputs(log: &LogConfig, format: Format) -> std::io::Result<Outputs> {
+fn outputs(log: &LogConfig, format: Format) -> io::Result<Outputs> {
     let mut audit = vec![Output { sink: Sink::Stderr, format }];
     if let Some(path) = &log.audit_file {
         audit.push(Output { sink: Sink::file(path)?, format: Format::Json });
@@ -86,19 +95,35 @@ const fn exit_of(error: &StartError) -> Exit {
     }
 }
 
-/// TERM drains after `drain_delay`, INT at once; a second signal of either kind cuts what is left.
-fn watch_signals(orders: UnboundedSender<Shutdown>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
-    let Ok(runtime) = runtime else { return };
-    runtime.block_on(async move {
-        let kinds = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
-        let (Ok(mut terminate), Ok(mut interrupt)) = kinds else { return };
-        let mut next = first(&mut terminate, &mut interrupt).await;
-        while orders.send(next).is_ok() {
-            first(&mut terminate, &mut interrupt).await;
-            next = Shutdown::Now;
-        }
-    });
+/// The signals that end the process. TERM drains after `drain_delay`, INT at once; a second signal of either kind
+/// cuts what is left.
+struct Signals {
+    runtime: Runtime,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// From now on they are kept until somebody watches.
+    fn listen() -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        let context = runtime.enter();
+        let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        drop(context);
+        Ok(Self { runtime, terminate, interrupt })
+    }
+
+    /// Passes them on as orders, until nobody takes them any more.
+    fn watch(self, orders: UnboundedSender<Shutdown>) {
+        let Self { runtime, mut terminate, mut interrupt } = self;
+        runtime.block_on(async move {
+            let mut next = first(&mut terminate, &mut interrupt).await;
+            while orders.send(next).is_ok() {
+                first(&mut terminate, &mut interrupt).await;
+                next = Shutdown::Now;
+            }
+        });
+    }
 }
 
 async fn first(terminate: &mut Signal, interrupt: &mut Signal) -> Shutdown {

@@ -175,7 +175,7 @@ impl Redeem<'_> {
                 return callback_page::unavailable(self.exchange, &self.return_to);
             }
         };
-        shared.metrics.sign_in(SignInStage::Completed, "");
+        shared.metrics.sign_in(SignInStage::Completed, "none");
         let identity = session.identity();
         let line = AuditLine {
             request_id: Some(self.exchange.id.as_str().into()),

@@ -210,7 +210,7 @@ fn detoured(
 ) -> Response<Body> {
     match detour.start {
         DetourStart::Here => {
-            thread.shared.metrics.sign_in(SignInStage::Started, "");
+            thread.shared.metrics.sign_in(SignInStage::Started, "none");
             let (target, restarts) = (&detour.return_to, Restarts::NONE);
             match step_up {
                 Some(step_up) => sign_in::step_up(exchange, target, restarts, step_up),

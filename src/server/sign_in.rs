@@ -21,7 +21,7 @@ use crate::workos::error::{StepUp, StepUpKind};
 
 /// Starts a sign-in that comes back to the `return_to` of the query.
 pub(crate) fn answer(thread: &DataThread, exchange: &Exchange) -> Response<Body> {
-    thread.shared.metrics.sign_in(SignInStage::Started, "");
+    thread.shared.metrics.sign_in(SignInStage::Started, "none");
     let query = exchange.request.uri().query().unwrap_or_default();
     let sites = exchange.live.site.sites();
     let return_to = form_urlencoded::parse(query.as_bytes())

@@ -86,10 +86,13 @@ fn answers_of_public_routes_are_left_alone() {
     }
 }
 
+/// What the application says, what is left of its directives, and what the answer varies with.
+type Row = (&'static [(&'static str, &'static str)], &'static [&'static str], &'static [&'static str]);
+
 #[test]
 fn answers_of_other_routes_are_for_one_browser_and_otherwise_as_the_application_says() {
     let world = World::with(ROUTES);
-    let table: [(&[(&str, &str)], &[&str], &[&str]); 12] = [
+    let table: [Row; 12] = [
         (&[], &["private"], &["cookie"]),
         (&[("Cache-Control", "public")], &["private"], &["cookie"]),
         (&[("Cache-Control", "public, max-age=60, s-maxage=600")], &["max-age=60", "private"], &["cookie"]),

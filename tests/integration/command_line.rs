@@ -3,7 +3,6 @@
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::tempdir;
@@ -160,13 +159,13 @@ fn a_key_file_is_never_overwritten_or_followed_through_a_link() {
 #[test]
 fn healthcheck_says_whether_the_process_is_ready() {
     let installation = Installation::with("[server]\ndrain_delay = \"60s\"");
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let nowhere = format!("unix:{}", installation.folder().join("nobody.sock").display());
     let ask = |admin: &str| {
         Program::run(installation.folder(), &["healthcheck"], &[("VESTIBULE__ADMIN__LISTEN", admin)])
     };
-    let nobody = ask(&free);
+    let nobody = ask(&nowhere);
     assert_eq!((nobody.code, nobody.out.as_str()), (Some(69), ""), "{nobody:?}");
-    assert!(nobody.err.contains(&free), "{}", nobody.err);
+    assert!(nobody.err.contains(&nowhere), "{}", nobody.err);
 
     let served = installation.serve();
     let Address::Tcp(admin) = &served.admin else { panic!("an address") };
@@ -197,12 +196,13 @@ const SECRET_KEY: &str = "sk_live_neverToBeSeenAnywhere0123456789";
 #[test]
 fn everything_that_is_wrong_is_said_at_once_with_its_line_and_nothing_is_bound() {
     let folder = tempdir().unwrap();
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let admin = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // Both addresses are taken: whoever tries them says so.
+    let taken = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let [listen, admin] = taken.each_ref().map(|listener| listener.local_addr().unwrap());
     let key = new_key(now());
     let text = format!(
         r#"[server]
-listen = "{free}"
+listen = "{listen}"
 public_url = "http://app.example.com"
 frobnicate = 5
 
@@ -234,7 +234,6 @@ allow = [{{ roles = ["admin"] }}]
     fs::write(folder.path().join("vestibule.toml"), &text).unwrap();
     let line_of = |piece: &str| 1 + text.lines().position(|line| line.contains(piece)).unwrap();
     let variables = [("WORKOS_API_KEY", SECRET_KEY)];
-    let begun = Instant::now();
     for arguments in [&["serve"][..], &["check", "--offline"]] {
         let outcome = Program::run(folder.path(), arguments, &variables);
         assert_eq!(outcome.code, Some(78), "{outcome:?}");
@@ -252,11 +251,8 @@ allow = [{{ roles = ["admin"] }}]
         assert!(said.contains("workos.client_id"), "what is missing: {said}");
         assert!(said.contains("twice"), "two routes of one name: {said}");
         assert_silent_about(&[SECRET_KEY, key.rsplit('.').next().unwrap()], &outcome);
-        for listen in [free, admin] {
-            assert!(TcpListener::bind(listen).is_ok(), "{listen} is free");
-        }
+        assert!(!said.contains("cannot listen"), "nothing is bound before everything is right: {said}");
     }
-    assert!(begun.elapsed() < Duration::from_secs(10));
 }
 
 #[test]

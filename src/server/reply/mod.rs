@@ -23,6 +23,10 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Seconds after which a caller may try again when a dependency is away and named no time itself.
 const RETRY_SECONDS: u64 = 5;
 
+/// How a person goes on whose request cannot be sent to sign in itself: a frame, or a form.
+const SIGN_IN_APART: &str = "Sign in in a new tab, then come back here and reload: your browser sends what you \
+                             entered again.";
+
 /// Something of ours that went wrong with a request, beside the refusals of the gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -152,13 +156,12 @@ impl Asker<'_> {
             Caller::Navigation | Caller::Frame | Caller::UnsafeNavigation => {
                 let mut codes = vec![Code { label: "Request", value: self.request_id.to_owned() }];
                 codes.extend(decision_id.map(|id| Code { label: "Decision", value: id.to_owned() }));
-                let notice = Notice {
-                    title: words.title.to_owned(),
-                    paragraphs: vec![words.detail.to_owned()],
-                    deeds,
-                    codes,
-                    ..Notice::default()
-                };
+                let mut paragraphs = vec![words.detail.to_owned()];
+                if words.status == StatusCode::UNAUTHORIZED {
+                    paragraphs.push(SIGN_IN_APART.to_owned());
+                }
+                let notice =
+                    Notice { title: words.title.to_owned(), paragraphs, deeds, codes, ..Notice::default() };
                 let mut response = self.page(PageStatus::Exactly(words.status), &notice);
                 if self.caller == Caller::Frame {
                     let headers = response.headers_mut();

@@ -108,8 +108,7 @@ const SIGN_IN_REQUIRED: Words = words(
     StatusCode::UNAUTHORIZED,
     "sign_in_required",
     "Please sign in",
-    "You are not signed in, or your session has ended. Sign in in a new tab, then come back here and \
-             reload: your browser sends what you entered again.",
+    "You are not signed in, or your session has ended.",
 );
 
 const INVALID_CREDENTIAL: Words = words(

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 use toml::Table;
-use vestibule::auth::time::Timestamp;
-use vestibule::clock::Clock;
+use vestibule::auth::time::{Span, Timestamp};
+use vestibule::clock::{Clock, Moment};
 use workos_emulator::Seed;
 
 use crate::support::browser::{Browser, Network, Place};
@@ -117,6 +117,23 @@ pub(crate) fn call(address: &Address, method: &str, path: &str) -> Response {
     );
     stream.write_all(message.as_bytes()).unwrap();
     Reader::new(stream).response(method).unwrap()
+}
+
+/// Real time that passes. Stories about programs say with it what must not have been waited for.
+pub(crate) struct Stopwatch {
+    clock: Clock,
+    begun: Moment,
+}
+
+impl Stopwatch {
+    pub(crate) fn start() -> Self {
+        let clock = Clock::system();
+        Self { begun: clock.monotonic(), clock }
+    }
+
+    pub(crate) fn elapsed(&self) -> Span {
+        self.clock.monotonic().since(self.begun)
+    }
 }
 
 /// The moment at which a real program's story is told.

@@ -221,7 +221,13 @@ impl<S: Read> Reader<S> {
 
     fn fill(&mut self) -> io::Result<usize> {
         let mut chunk = [0; 16 * 1024];
-        let read = self.stream.read(&mut chunk)?;
+        let read = loop {
+            match self.stream.read(&mut chunk) {
+                // A socket with a time limit is not read on by itself when the process was stopped for a moment.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                other => break other?,
+            }
+        };
         self.buffer.extend_from_slice(&chunk[..read]);
         Ok(read)
     }
