@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::identity::WorkOsSessionId;
@@ -20,6 +20,9 @@ use crate::workos::{EndUser, WorkOs, WorkOsError};
 const ASKS: usize = 1_024;
 /// Exchanges at one time.
 const EXCHANGES: usize = 64;
+/// Revocations at one time. They are counted apart from exchanges: a wave of sign-outs must not keep people
+/// from signing in.
+const REVOKING: usize = 16;
 /// Sessions whose end WorkOS is still to be told of; beyond that the oldest is given up, and ends there by its
 /// own lifetimes.
 const REVOCATIONS: usize = 10_000;
@@ -56,6 +59,8 @@ impl Control {
         let desk = ControlDesk {
             inbox,
             work: JoinSet::new(),
+            exchanging: 0,
+            revoking: 0,
             waiting: VecDeque::new(),
             revocations: VecDeque::new(),
             workos,
@@ -103,7 +108,8 @@ struct Revocation {
 
 /// What a piece of work leaves to do.
 enum Done {
-    Nothing,
+    Exchanged,
+    Revoked,
     TryAgain(Revocation),
 }
 
@@ -112,6 +118,8 @@ enum Done {
 pub struct ControlDesk {
     inbox: mpsc::Receiver<Ask>,
     work: JoinSet<Done>,
+    exchanging: usize,
+    revoking: usize,
     waiting: VecDeque<Box<Exchange>>,
     revocations: VecDeque<Revocation>,
     workos: WorkOs,
@@ -135,12 +143,7 @@ impl ControlDesk {
                     Some(ask) => self.take(ask),
                     None => break,
                 },
-                Some(done) = self.work.join_next() => {
-                    if let Ok(Done::TryAgain(revocation)) = done {
-                        self.postpone(revocation);
-                    }
-                    self.start_exchanges();
-                }
+                Some(done) = self.work.join_next() => self.finish(done),
                 () = ticker.tick() => {
                     self.standing.sweep(self.clock.now());
                     self.send_due(self.clock.monotonic());
@@ -170,15 +173,34 @@ impl ControlDesk {
     }
 
     fn start_exchanges(&mut self) {
-        while self.work.len() < EXCHANGES {
+        while self.exchanging < EXCHANGES {
             let Some(exchange) = self.waiting.pop_front() else { return };
+            self.exchanging += 1;
             let workos = self.workos.clone();
             self.work.spawn(async move {
                 let Exchange { code, verifier, end_user, answer } = *exchange;
                 let _ = answer.send(workos.exchange(&code, &verifier, &end_user).await);
-                Done::Nothing
+                Done::Exchanged
             });
         }
+    }
+
+    fn finish(&mut self, done: Result<Done, JoinError>) {
+        match done {
+            Ok(Done::Exchanged) => self.exchanging = self.exchanging.saturating_sub(1),
+            Ok(Done::Revoked) => self.revoking = self.revoking.saturating_sub(1),
+            Ok(Done::TryAgain(revocation)) => {
+                self.revoking = self.revoking.saturating_sub(1);
+                self.postpone(revocation);
+            }
+            // Which kind of work panicked is not told: at worst both have room for one more than they should.
+            Err(_) => {
+                self.exchanging = self.exchanging.saturating_sub(1);
+                self.revoking = self.revoking.saturating_sub(1);
+            }
+        }
+        self.start_exchanges();
+        self.send_due(self.clock.monotonic());
     }
 
     fn postpone(&mut self, revocation: Revocation) {
@@ -192,15 +214,15 @@ impl ControlDesk {
     }
 
     fn send_due(&mut self, now: Moment) {
-        let (due, later) = std::mem::take(&mut self.revocations).into_iter().partition(|one| one.due <= now);
-        self.revocations = later;
-        let due: VecDeque<Revocation> = due;
-        for revocation in due {
+        while self.revoking < REVOKING {
+            let due = self.revocations.iter().position(|one| one.due <= now);
+            let Some(revocation) = due.and_then(|index| self.revocations.remove(index)) else { return };
             self.revoke(revocation);
         }
     }
 
     fn revoke(&mut self, mut revocation: Revocation) {
+        self.revoking += 1;
         let (workos, clock) = (self.workos.clone(), self.clock.clone());
         self.work.spawn(async move {
             let result = workos.revoke_session(&revocation.session).await;
@@ -209,7 +231,7 @@ impl ControlDesk {
             }
             revocation.tries += 1;
             match result {
-                Ok(()) => Done::Nothing,
+                Ok(()) => Done::Revoked,
                 Err(WorkOsError::Transient { retry_after, .. }) if revocation.tries < REVOCATION_TRIES => {
                     let wait = retry_after.unwrap_or(Span::from_secs(5));
                     revocation.due = clock.monotonic().plus(wait);
@@ -218,7 +240,7 @@ impl ControlDesk {
                 // A session that the browser's own sign-out has ended already is unknown there by now.
                 Err(error) => {
                     tracing::info!(%error, "WorkOS did not end a session that was signed out here");
-                    Done::Nothing
+                    Done::Revoked
                 }
             }
         });
