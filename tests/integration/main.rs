@@ -11,8 +11,10 @@
     reason = "tests"
 )]
 
+mod answers;
 mod architecture;
 mod attack;
+mod bodies;
 mod caching;
 mod callback;
 mod command_line;
@@ -21,9 +23,11 @@ mod forwarding;
 mod framing;
 mod http2;
 mod identity_headers;
+mod identity_values;
 mod intake;
 mod limits;
 mod logs;
+mod mutants;
 mod operations;
 mod pages;
 mod paths;
@@ -37,4 +41,5 @@ mod streams;
 mod support;
 mod trusted_proxies;
 mod upstreams;
+mod web_socket_endings;
 mod web_sockets;

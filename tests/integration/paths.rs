@@ -30,7 +30,7 @@ fn get(world: &World, target: &str, cookie: &str) -> Option<u16> {
     let mut raw = world.raw();
     let cookie = if cookie.is_empty() { String::new() } else { format!("Cookie: {cookie}\r\n") };
     let _ = raw.try_send(format!("GET {target} HTTP/1.1\r\nHost: app.localhost\r\n{cookie}\r\n"));
-    raw.try_response("GET").ok().map(|answer| answer.status)
+    raw.response_or_end("GET").map(|answer| answer.status)
 }
 
 fn get_h2(world: &World, target: &str, cookie: &str) -> Option<u16> {
@@ -188,7 +188,7 @@ fn bytes_that_do_not_belong_into_a_target_are_refused_or_arrive_as_they_were() {
             let ask = [b"GET ", &target[..], b" HTTP/1.1\r\nHost: app.localhost\r\n\r\n"].concat();
             let mut raw = world.raw();
             let _ = raw.try_send(ask);
-            let status = raw.try_response("GET").ok().map(|answer| answer.status);
+            let status = raw.response_or_end("GET").map(|answer| answer.status);
             let seen = recorder.take();
             match status {
                 Some(200) => assert_eq!(seen[0].head[4..4 + target.len()], target, "{byte:#x} in {place}"),

@@ -3,6 +3,7 @@
 
 use crate::support::World;
 use crate::support::by_hand::{Recorder, only};
+use crate::support::frames::{Body, Frames};
 use crate::support::minutes;
 use crate::support::raw::RawClient;
 use crate::support::upstream::Received;
@@ -145,6 +146,29 @@ fn the_host_that_a_listed_proxy_names_is_the_one_that_is_answered() {
     let claim = "GET /public/a HTTP/1.1\r\nHost: inner:3000\r\nX-Forwarded-Host: app.localhost\r\n\r\n";
     assert_eq!(stranger.raw().send(claim).response().status, 421);
     assert!(recorder.take().is_empty());
+}
+
+#[test]
+fn the_application_is_shown_the_host_of_the_request_and_told_the_one_of_the_browser() {
+    let recorder = Recorder::start();
+    let world = before(&recorder, TRUST);
+    let ask = "GET /public/a HTTP/1.1\r\nHost: inner:3000\r\nX-Forwarded-Host: app.localhost\r\n\r\n";
+    assert_eq!(world.raw().send(ask).response().status, 200);
+    let over_http_1 = recorder.only();
+    let fields = [
+        (":method", "GET"),
+        (":scheme", "http"),
+        (":path", "/public/a"),
+        (":authority", "inner:3000"),
+        ("x-forwarded-host", "app.localhost"),
+    ];
+    let mut frames = Frames::connect(world.address());
+    frames.head(1, &fields, Body::None);
+    assert_eq!(frames.fate(1).status(), Some(200));
+    for seen in [over_http_1, recorder.only()] {
+        assert_eq!(only(&seen.headers, "host"), Some("inner:3000"));
+        assert_eq!(only(&seen.headers, "x-forwarded-host"), Some("app.localhost"));
+    }
 }
 
 #[test]

@@ -1,7 +1,11 @@
 //! Applications that are away, slow, or talk nonsense: what the client is told, which connections serve again,
 //! and when a request is sent twice.
 
-use crate::support::by_hand::{Line, Played, beside_the_usual, only};
+use std::net::SocketAddr;
+
+use socket2::{Domain, Socket, Type};
+
+use crate::support::by_hand::{Line, Played, beside_the_usual, only, settle};
 use crate::support::frames::Frames;
 use crate::support::raw::RawClient;
 use crate::support::upstream::Received;
@@ -16,10 +20,12 @@ fn ask(method: &str, path: &str) -> String {
     format!("{method} {path} HTTP/1.1\r\nHost: app.localhost\r\n\r\n")
 }
 
-/// An address where nobody listens.
-fn nobody() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    format!("http://{}", listener.local_addr().unwrap())
+/// An address that is taken and where nobody listens.
+fn nobody() -> (Socket, String) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    (socket, format!("http://{address}"))
 }
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -35,7 +41,8 @@ fn serve(application: &mut Played, client: &mut RawClient, path: &str) -> (Line,
 
 #[test]
 fn an_application_that_is_not_there_is_said_not_to_be() {
-    let world = before(&nobody(), "");
+    let (_taken, url) = nobody();
+    let world = before(&url, "");
     let answer = world.raw().send(ask("GET", "/public/a")).response();
     assert_eq!((answer.status, answer.header("content-type")), (502, Some("application/problem+json")));
     let problem = answer.json();
@@ -184,7 +191,7 @@ fn a_connection_that_the_application_has_closed_is_noticed() {
     let mut client = world.raw();
     let (line, _) = serve(&mut application, &mut client, "/public/a");
     drop(line);
-    world.advance(secs(1));
+    settle(&world);
     client.send("POST /public/in HTTP/1.1\r\nHost: app.localhost\r\nContent-Length: 1\r\n\r\nx");
     let (mut line, seen) = application.accept_request();
     assert_eq!(seen.body, b"x");
@@ -211,7 +218,7 @@ fn a_request_that_does_no_harm_twice_is_sent_again_when_a_used_connection_closes
         again.send(if method == "HEAD" { "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n" } else { OK });
         assert_eq!(client.try_response(method).unwrap().status, 200);
         drop(again);
-        world.advance(secs(1));
+        settle(&world);
         // Once, and not more often: the new connection has no excuse.
         let (mut line, _) = serve(&mut application, &mut client, "/public/a");
         client.send(format!("{method} /public/b HTTP/1.1\r\n{fields}"));
@@ -401,7 +408,7 @@ fn an_old_application_is_understood() {
         drop(line);
         let got = client.response();
         assert_eq!((got.status, &*got.text(), got.cut_short), (200, text, false), "{answer}");
-        world.advance(secs(1));
+        settle(&world);
     }
 }
 
@@ -448,9 +455,11 @@ fn a_route_leads_to_its_own_application() {
     client.response();
     assert_eq!(world.upstream().count(), 1);
     // One of them being away is no matter to the other.
-    drop((live, line));
-    world.advance(secs(1));
-    assert_eq!(client.send(ask("GET", "/open/c")).response().status, 502);
+    drop(line);
+    settle(&world);
+    client.send(ask("GET", "/open/c"));
+    drop(live.accept_request());
+    assert_eq!(client.response().status, 502);
     assert_eq!(browser.ask("GET", "/reports").send().status, 200);
 }
 

@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::support::patience;
 use crate::support::upstream::Received;
 use crate::support::wire::{Headers, Stream};
+use crate::support::world::World;
 
 /// The only value of this field, if there is one; several are a failure.
 pub(crate) fn only<'a>(headers: &'a Headers, name: &str) -> Option<&'a str> {
@@ -54,6 +55,15 @@ pub(crate) fn beside_the_usual(url: &str) -> String {
         upstream = "app"
         "#
     )
+}
+
+/// Returns when a world's one data thread has read what was sent to it and seen what was closed before. Time that
+/// is moved meanwhile would pass for it before that.
+pub(crate) fn settle(world: &World) {
+    for _ in 0..2 {
+        let ask = "GET /auth/session HTTP/1.1\r\nHost: app.localhost\r\n\r\n";
+        assert_eq!(world.raw().send(ask).response().status, 401);
+    }
 }
 
 /// An application that the test plays.

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::net::Shutdown;
 
-use crate::support::wire::{Address, Reader, Response, Stream};
+use crate::support::wire::{Address, Reader, Response, Stream, is_late};
 
 /// One connection.
 pub(crate) struct RawClient {
@@ -38,6 +38,17 @@ impl RawClient {
     /// Reads the next answer to a request with this method; an error when none came.
     pub(crate) fn try_response(&mut self, method: &str) -> io::Result<Response> {
         self.reader.response(method)
+    }
+
+    /// Reads the next answer to a request with this method; `None` when the connection ends instead.
+    pub(crate) fn response_or_end(&mut self, method: &str) -> Option<Response> {
+        match self.try_response(method) {
+            Ok(response) => Some(response),
+            Err(error) => {
+                assert!(!is_late(&error), "neither an answer nor an end came");
+                None
+            }
+        }
     }
 
     /// Reads only the head of the next answer.

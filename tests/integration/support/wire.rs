@@ -256,9 +256,18 @@ impl<S: Read> Reader<S> {
         Ok(self.buffer.drain(..count.min(self.buffer.len())).collect())
     }
 
-    /// Everything until the other end closes. A reset counts as an end.
+    /// Everything until the other end closes. A reset counts as an end; that nothing comes for so long does not.
     pub(crate) fn rest(&mut self) -> Vec<u8> {
-        while matches!(self.fill(), Ok(read) if read > 0) {}
+        loop {
+            match self.fill() {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) => {
+                    assert!(!is_late(&error), "the other end neither sends nor closes");
+                    break;
+                }
+            }
+        }
         std::mem::take(&mut self.buffer)
     }
 
@@ -302,14 +311,14 @@ impl<S: Read> Reader<S> {
         match framing {
             Framing::Nothing => Ok((Vec::new(), Headers::default(), true)),
             Framing::Length(length) => {
-                let body = self.up_to(*length).unwrap_or_default();
+                let body = self.up_to(*length).or_else(broken_off)?;
                 let whole = body.len() == *length;
                 Ok((body, Headers::default(), whole))
             }
             Framing::UntilClose => Ok((self.rest(), Headers::default(), true)),
             Framing::Chunked => {
                 let mut body = Vec::new();
-                let trailers = self.chunks(&mut body).unwrap_or_default();
+                let trailers = self.chunks(&mut body).or_else(broken_off)?;
                 let whole = trailers.is_some();
                 Ok((body, trailers.unwrap_or_default(), whole))
             }
@@ -344,4 +353,14 @@ impl<S: Read> Reader<S> {
             lines.push_str(&String::from_utf8_lossy(&line));
         }
     }
+}
+
+/// Did the cap on the time to wait make this error?
+pub(crate) fn is_late(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}
+
+/// A connection that breaks ends a body; waiting in vain is a failure of the test.
+fn broken_off<T: Default>(error: io::Error) -> io::Result<T> {
+    if is_late(&error) { Err(error) } else { Ok(T::default()) }
 }
