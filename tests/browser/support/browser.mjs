@@ -18,8 +18,8 @@ const FLAGS = [
 
 const OPTIONS = { executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: FLAGS, headless: true };
 
-/** No page here needs longer. */
-const PATIENCE_MS = 10_000;
+/** No page here needs longer, on a busy machine either. */
+const PATIENCE_MS = 20_000;
 
 /** Launches the browser: one for a file of stories. */
 export async function launch() {
