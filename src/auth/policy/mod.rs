@@ -458,6 +458,15 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_path_that_is_cut_between_two_decodings_does_not_lead_around_a_route() {
+        // Decoded once this is `/;%2f /admin`; cut at its parameters and merged, `/admin`.
+        for path in ["/%3b%252f%20/admin", "/%3B%252Fx/admin", "/%253b%25252fx/admin/users"] {
+            assert_ne!(access(&around(), path), Some(Access::Public), "{path}");
+            assert_ne!(access(&beside(), path), Some(Access::Public), "{path}");
+        }
+    }
+
+    #[test]
     fn no_spelling_of_admin_is_public_beside_a_public_route() {
         let (beside, around) = (beside(), around());
         let mut count = 0;
