@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use papaya::HashMap;
 
 use crate::auth::presented;
+use crate::auth::revocation::{Effect, Revocation, Subject};
 use crate::auth::session::{Generation, Session, SessionId};
 use crate::auth::time::{Span, Timestamp};
 
@@ -24,6 +25,8 @@ const REPLACED_FOR: Span = Span::from_minutes(60);
 #[derive(Debug)]
 pub struct StandingTable {
     entries: HashMap<SessionId, Entry>,
+    /// What was said of sessions by other names than our id.
+    words: HashMap<Subject, Word>,
     /// When a browser last went from this session to another one. The session itself may stand elsewhere.
     replaced: HashMap<SessionId, Timestamp>,
     /// Marks made up to this instant may have been forgotten: milliseconds since the epoch.
@@ -36,6 +39,17 @@ struct Entry {
     mark: Mark,
     marked_at: Timestamp,
     /// From here on no cookie of the session can be served, and the mark is of no more use.
+    until: Timestamp,
+}
+
+/// What was said of a subject: until when its sessions are over, and until when they must be renewed. A session
+/// is concerned when its access token was issued by then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Word {
+    ended: Option<Timestamp>,
+    outdated: Option<Timestamp>,
+    marked_at: Timestamp,
+    /// From here on no cookie that it concerns can be served.
     until: Timestamp,
 }
 
@@ -55,6 +69,7 @@ impl StandingTable {
     fn with_capacity(capacity: usize) -> Self {
         Self {
             entries: HashMap::new(),
+            words: HashMap::new(),
             replaced: HashMap::new(),
             forgotten_until: AtomicI64::new(i64::MIN),
             capacity,
@@ -64,9 +79,12 @@ impl StandingTable {
     /// Does this session, as it came, still stand?
     #[must_use]
     pub fn of(&self, session: &Session) -> presented::Standing {
+        let said = self.said_of(session);
         match self.entries.pin().get(&session.id()).map(|entry| entry.mark) {
             Some(Mark::Ended) => presented::Standing::Ended,
+            _ if said == Some(Effect::End) => presented::Standing::Ended,
             Some(Mark::Newest(newest)) if newest > session.generation() => presented::Standing::Superseded,
+            _ if said == Some(Effect::Renew) => presented::Standing::MustRefresh,
             Some(Mark::Newest(_)) => presented::Standing::Live,
             None if session.access_issued_at() <= self.forgotten_until() => presented::Standing::MustRefresh,
             None => presented::Standing::Live,
@@ -75,8 +93,60 @@ impl StandingTable {
 
     /// Was this session ended?
     #[must_use]
-    pub fn has_ended(&self, id: SessionId) -> bool {
+    pub fn has_ended(&self, session: &Session) -> bool {
+        self.of(session) == presented::Standing::Ended
+    }
+
+    /// Was this session ended by its id? Whoever has the session itself asks [`has_ended`](Self::has_ended).
+    #[must_use]
+    pub fn was_ended(&self, id: SessionId) -> bool {
         self.entries.pin().get(&id).is_some_and(|entry| entry.mark == Mark::Ended)
+    }
+
+    /// Takes in a word about sessions; `until` is when the last cookie that it concerns can no longer be served.
+    pub fn hear(&self, revocation: &Revocation, until: Timestamp, now: Timestamp) {
+        let Revocation { subject, effect, at } = revocation;
+        if let (Subject::Session(id), Effect::End) = (subject, effect) {
+            return self.end(*id, until, now);
+        }
+        // One session is over whenever its token was issued.
+        let at = if subject.is_one_session() && *effect == Effect::End { until } else { *at };
+        let (ended, outdated) = match effect {
+            Effect::End => (Some(at), None),
+            Effect::Renew => (None, Some(at)),
+        };
+        let fresh = Word { ended, outdated, marked_at: now, until };
+        self.words.pin().update_or_insert(
+            subject.clone(),
+            |known| Word {
+                ended: known.ended.max(ended),
+                outdated: known.outdated.max(outdated),
+                marked_at: now,
+                until: known.until.max(until),
+            },
+            fresh,
+        );
+        self.make_room();
+    }
+
+    fn said_of(&self, session: &Session) -> Option<Effect> {
+        if self.words.is_empty() {
+            return None;
+        }
+        let words = self.words.pin();
+        let issued = session.access_issued_at();
+        let about = Subject::of(session).chain([Subject::Session(session.id())]);
+        let effects = about.filter_map(|subject| {
+            let word = words.get(&subject)?;
+            if word.ended.is_some_and(|at| issued <= at) {
+                Some(Effect::End)
+            } else if word.outdated.is_some_and(|at| issued <= at) {
+                Some(Effect::Renew)
+            } else {
+                None
+            }
+        });
+        effects.min()
     }
 
     /// Marks a session as ended, for as long as a cookie of it could be served. Ended stays ended.
@@ -119,19 +189,20 @@ impl StandingTable {
     /// Forgets marks that can no longer matter. Called on the control runtime's tick.
     pub fn sweep(&self, now: Timestamp) {
         self.entries.pin().retain(|_, entry| entry.until > now);
+        self.words.pin().retain(|_, word| word.until > now);
         self.replaced.pin().retain(|_, at| now.since(*at) < REPLACED_FOR);
     }
 
     /// How many marks are kept.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.entries.len() + self.words.len()
     }
 
     /// Is nothing marked?
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.entries.is_empty() && self.words.is_empty()
     }
 
     fn forgotten_until(&self) -> Timestamp {
@@ -141,16 +212,18 @@ impl StandingTable {
     /// The oldest marks give way to a watermark. The watermark rises first: between the two steps a session is
     /// asked to refresh too often, never too seldom.
     fn make_room(&self) {
-        if self.entries.len() <= self.capacity {
+        if self.len() <= self.capacity {
             return;
         }
-        let entries = self.entries.pin();
-        let mut ages: Vec<Timestamp> = entries.values().map(|entry| entry.marked_at).collect();
+        let (entries, words) = (self.entries.pin(), self.words.pin());
+        let ages = entries.values().map(|entry| entry.marked_at);
+        let mut ages: Vec<Timestamp> = ages.chain(words.values().map(|word| word.marked_at)).collect();
         let nth = EVICTION.min(self.capacity / 10).min(ages.len().saturating_sub(1));
         let (_, edge, _) = ages.select_nth_unstable(nth);
         let edge = *edge;
         self.forgotten_until.fetch_max(edge.unix_millis(), Ordering::AcqRel);
         entries.retain(|_, entry| entry.marked_at > edge);
+        words.retain(|_, word| word.marked_at > edge);
     }
 }
 
@@ -196,7 +269,7 @@ mod tests {
         let session = session(NOW);
         table.end(session.id(), later(600), NOW);
         table.sweep(later(599));
-        assert!(table.has_ended(session.id()));
+        assert!(table.has_ended(&session));
         table.sweep(later(600));
         assert!(table.is_empty());
     }
@@ -211,7 +284,7 @@ mod tests {
             table.end(SessionId::from_bytes([byte; 16]), later(9_000), at);
         }
         assert!(table.len() <= 20);
-        assert!(!table.has_ended(ended.id()));
+        assert!(!table.has_ended(&ended));
         assert_eq!(table.of(&ended), Standing::MustRefresh);
         assert_eq!(table.of(&session_issued(later(500))), Standing::Live);
     }

@@ -444,6 +444,7 @@ mod tests {
     use crate::auth::identity::{Kind, OrganizationId, Role, UserId};
     use crate::auth::identity_headers::IdentityHeaders;
     use crate::auth::path::RequestPath;
+    use crate::auth::place::Place;
     use crate::auth::policy::route::Route;
     use crate::auth::policy::rule::Rule;
     use crate::auth::policy::tests::{policy, route};
@@ -559,7 +560,7 @@ mod tests {
     }
 
     fn open(session: Session) -> Arc<OpenSession> {
-        Arc::new(OpenSession { session, headers: IdentityHeaders::default() })
+        Arc::new(OpenSession { session, headers: IdentityHeaders::default(), place: Place::Browser })
     }
 
     fn standing(standing: Standing) -> Presented {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::auth::identity::Identity;
 use crate::auth::identity_headers::IdentityHeaders;
+use crate::auth::place::Place;
 use crate::auth::session::Session;
 
 /// A session that opened, with the headers that tell the upstream about it, made once.
@@ -14,6 +15,8 @@ pub struct OpenSession {
     pub session: Session,
     /// Its identity headers, ready to be set.
     pub headers: IdentityHeaders,
+    /// Where it is kept.
+    pub place: Place,
 }
 
 /// Does a session still stand? Looked up by session id after it opened.

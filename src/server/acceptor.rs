@@ -59,7 +59,7 @@ async fn tick(thread: Arc<DataThread>) {
     let shared = &thread.shared;
     let sweep = |now| {
         thread.pool.sweep(now);
-        thread.leases.sweep(shared.clock.now(), |id| !shared.standing.has_ended(id));
+        thread.leases.sweep(shared.clock.now(), |id| !shared.standing.was_ended(id));
     };
     thread.timer.run(sweep).await;
 }

@@ -159,7 +159,7 @@ impl Redeem<'_> {
                 return callback_page::failed(self.exchange, &self.return_to);
             }
         };
-        let sealed = match live.store.save(&session, entropy::draw(), now).await {
+        let sealed = match live.store.open(&session, now).await {
             Ok(sealed) => sealed,
             Err(SaveError::TooLarge(too_large)) => {
                 tracing::error!(

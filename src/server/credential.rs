@@ -4,11 +4,13 @@
 use std::sync::Arc;
 
 use crate::auth::cookie::{Candidates, Chosen, RequestCookies, choose};
+use crate::auth::place::Place;
 use crate::auth::presented::{Dependency, OpenSession, Presented, Standing};
 use crate::auth::sealed_cookie::SealedWith;
 use crate::auth::session::Session;
 use crate::server::data_thread::{CachedSession, DataThread};
 use crate::server::live::Live;
+use crate::store::{Loaded, Stamp, StoreUnavailable, Stored};
 
 /// What was found, and what it means for the cookies.
 #[derive(Debug)]
@@ -76,7 +78,7 @@ pub(crate) async fn present(thread: &DataThread, live: &Live, cookies: &RequestC
     let (open, sealed_with, parts) = match choose(opened.into_iter().map(Candidate)) {
         Chosen::None => return Found::nothing(Rewrite::No),
         Chosen::Conflict => return Found::nothing(Rewrite::Clear),
-        Chosen::One(Candidate(CachedSession { open, sealed_with, parts })) => (open, sealed_with, parts),
+        Chosen::One(Candidate(CachedSession { open, sealed_with, parts, .. })) => (open, sealed_with, parts),
     };
     let rewrite = if several || sealed_with == SealedWith::Older { Rewrite::Yes } else { Rewrite::No };
     match thread.shared.standing.of(&open.session) {
@@ -97,9 +99,9 @@ pub(crate) async fn present(thread: &DataThread, live: &Live, cookies: &RequestC
 }
 
 /// A session with its headers prepared.
-pub(crate) fn prepare(live: &Live, session: Session) -> Arc<OpenSession> {
+pub(crate) fn prepare(live: &Live, session: Session, place: Place) -> Arc<OpenSession> {
     let headers = live.headers.prepare(session.identity());
-    Arc::new(OpenSession { session, headers })
+    Arc::new(OpenSession { session, headers, place })
 }
 
 /// The newest state of a session that this process has renewed, if it still remembers.
@@ -110,7 +112,7 @@ pub(crate) async fn newest(
 ) -> Option<Arc<OpenSession>> {
     let older = Arc::new(open.session.clone());
     let newest = thread.shared.refresher.winner(older).await?;
-    Some(prepare(live, (*newest).clone().seen(open.session.last_seen_at())))
+    Some(prepare(live, (*newest).clone().seen(open.session.last_seen_at()), open.place.clone()))
 }
 
 struct Candidate(CachedSession);
@@ -122,15 +124,22 @@ impl std::borrow::Borrow<Session> for Candidate {
 }
 
 async fn open(thread: &DataThread, live: &Live, text: &str) -> Result<Option<CachedSession>, Dependency> {
-    if let Some(cached) = thread.cached_session(text, live.number) {
-        return Ok(Some(cached));
+    let cached = thread.cached_session(text, live.number);
+    // Most sessions are their cookie's text; no future need be made to learn that it has not changed.
+    if cached.as_ref().is_some_and(|cached| cached.stamp == Stamp::Text) {
+        return Ok(cached);
     }
-    let opened = live.store.load(text).await.map_err(|_| Dependency::Store)?;
-    let Some(opened) = opened else { return Ok(None) };
+    let known = cached.as_ref().map(|cached| &cached.stamp);
+    let Stored { opened, place, stamp } = match live.store.load(text, known).await {
+        Err(StoreUnavailable) => return Err(Dependency::Store),
+        Ok(Loaded::Absent) => return Ok(None),
+        Ok(Loaded::Unchanged) => return Ok(cached),
+        Ok(Loaded::Session(stored)) => *stored,
+    };
     // The browser has this generation: its result need not be remembered for it any longer.
     thread.shared.refresher.presented(&opened.session);
-    let open = prepare(live, opened.session);
-    let cached = CachedSession { open, sealed_with: opened.sealed_with, parts: opened.parts };
+    let open = prepare(live, opened.session, place);
+    let cached = CachedSession { open, stamp, sealed_with: opened.sealed_with, parts: opened.parts };
     thread.cache_session(text, live.number, cached.clone());
     Ok(Some(cached))
 }

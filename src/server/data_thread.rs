@@ -12,6 +12,7 @@ use crate::coarse::CoarseTimer;
 use crate::lease::Leases;
 use crate::server::live::Shared;
 use crate::server::request_body::RequestBody;
+use crate::store::Stamp;
 use crate::upstream::pool::Pool;
 
 /// Sessions that a thread keeps opened. One is two to four kilobytes.
@@ -38,6 +39,7 @@ pub struct DataThread {
 #[derive(Debug, Clone)]
 pub(crate) struct CachedSession {
     pub(crate) open: Arc<OpenSession>,
+    pub(crate) stamp: Stamp,
     pub(crate) sealed_with: SealedWith,
     pub(crate) parts: usize,
 }

@@ -169,13 +169,15 @@ fn write_back(live: &Live, exchange: &Exchange, found: &Found, judged: &Judged) 
     match WriteBack::of(found, judged.session.as_ref(), judged.renewed) {
         WriteBack::Nothing { parts } if forwarded => {
             let used = judged.session.as_ref();
-            let touched = used.and_then(|open| open.session.touched(live.gate.lifetimes(), exchange.now));
-            touched.map_or(WriteBack::Nothing { parts }, |session| {
-                WriteBack::Touch(credential::prepare(live, session))
-            })
+            let touched = used.and_then(|open| {
+                let session = open.session.touched(live.gate.lifetimes(), exchange.now)?;
+                Some(credential::prepare(live, session, open.place.clone()))
+            });
+            touched.map_or(WriteBack::Nothing { parts }, WriteBack::Touch)
         }
         WriteBack::Session(open) if forwarded => {
-            WriteBack::Session(credential::prepare(live, open.session.clone().seen(exchange.now)))
+            let session = open.session.clone().seen(exchange.now);
+            WriteBack::Session(credential::prepare(live, session, open.place.clone()))
         }
         other @ (WriteBack::Nothing { .. }
         | WriteBack::Session(_)

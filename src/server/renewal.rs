@@ -12,8 +12,7 @@ use crate::auth::presented::{Dependency, OpenSession, Standing};
 use crate::auth::refusal::Refusal;
 use crate::auth::session::Freshness;
 use crate::auth::time::{Span, Timestamp};
-use crate::entropy;
-use crate::refresh::Renewed;
+use crate::refresh::{Ask, Renewed, Wish};
 use crate::server::body::Body;
 use crate::server::credential::{self, Found, Rewrite};
 use crate::server::data_thread::DataThread;
@@ -45,8 +44,15 @@ pub(crate) async fn renew(
     end_user: EndUser,
     now: Timestamp,
 ) -> Outcome {
-    let session = Arc::new(stale.session.session.clone());
-    let renewed = thread.shared.refresher.renew(session, Arc::clone(&live.gate), end_user);
+    let ask = Ask {
+        session: Arc::new(stale.session.session.clone()),
+        place: stale.session.place.clone(),
+        store: Arc::clone(&live.store),
+        gate: Arc::clone(&live.gate),
+        end_user,
+        wish: Wish::WhenDue,
+    };
+    let renewed = thread.shared.refresher.renew(ask);
     let patience = match stale.worth {
         Worth::Nothing => LONGEST,
         // Nobody who could be served waits for a slow WorkOS.
@@ -54,15 +60,15 @@ pub(crate) async fn renew(
     };
     // The renewal goes on without whoever has stopped waiting.
     let renewed = thread.timer.within(patience, renewed).await;
-    let renewed = renewed.unwrap_or(Renewed::NotNow { retry_after: None });
+    let renewed = renewed.unwrap_or(Renewed::NotNow { dependency: Dependency::WorkOs, retry_after: None });
     let outcome = |renewal| Outcome { renewal, retry_after: None, step_up: None };
     match renewed {
         Renewed::Yes(session) => {
             let session = (*session).clone().seen(now);
-            outcome(Renewal::Renewed(credential::prepare(live, session)))
+            outcome(Renewal::Renewed(credential::prepare(live, session, stale.session.place.clone())))
         }
-        Renewed::NotNow { retry_after } => {
-            Outcome { retry_after, ..outcome(Renewal::Unavailable(Dependency::WorkOs)) }
+        Renewed::NotNow { dependency, retry_after } => {
+            Outcome { retry_after, ..outcome(Renewal::Unavailable(dependency)) }
         }
         Renewed::NeedsPerson(step_up) => Outcome { step_up: Some(step_up), ..outcome(Renewal::NeedsPerson) },
         Renewed::Never => outcome(Renewal::Over),
@@ -127,7 +133,9 @@ pub(crate) async fn cookies(
         Standing::Live | Standing::MustRefresh => Arc::clone(session),
     };
     let now = thread.shared.clock.now();
-    let sealed = live.store.save(&session.session, entropy::draw(), now).await?;
+    let Some(sealed) = live.store.keep(&session.session, &session.place, now).await? else {
+        return Ok(Vec::new());
+    };
     let max_age = session.session.ends_at(live.gate.lifetimes()).since(now);
     Ok(policy.set_session(&sealed, max_age, carried))
 }

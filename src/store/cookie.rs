@@ -1,16 +1,21 @@
-//! Sessions in the browser's own cookies: the sealed text is the session, and there is nothing else to keep.
+//! Sessions in the browser's own cookies: the sealed text is the session, and there is nothing else to keep. A
+//! process with this store knows nothing of its replicas: each renews what comes to it (WorkOS answers a token that
+//! was spent within the last 30 s with the same pair), and each asks WorkOS for events.
 
 use std::future::ready;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use crate::auth::entropy::Entropy;
+use crate::auth::place::Place;
+use crate::auth::revocation::Revocation;
 use crate::auth::sealed_cookie::SealedCookie;
-use crate::auth::session::Session;
-use crate::auth::session_codec::OpenedSession;
-use crate::auth::time::Timestamp;
-use crate::store::{SaveError, Sealer, SessionStore, StoreUnavailable};
+use crate::auth::session::{Session, SessionId};
+use crate::auth::time::{Span, Timestamp};
+use crate::entropy;
+use crate::store::{
+    Claim, Loaded, SaveError, Sealer, SessionStore, Settled, Stamp, StoreUnavailable, Stored, Ticket, Turn,
+};
 
 /// Keeps sessions in cookies.
 #[derive(Debug)]
@@ -24,19 +29,89 @@ impl CookieStore {
     pub const fn new(sealer: Arc<Sealer>) -> Self {
         Self { sealer }
     }
+
+    fn seal(&self, session: &Session, now: Timestamp) -> Result<SealedCookie, SaveError> {
+        Ok(self.sealer.context().seal_session(session, entropy::draw(), now)?)
+    }
 }
 
 impl SessionStore for CookieStore {
-    fn load<'a>(&'a self, text: &'a str) -> BoxFuture<'a, Result<Option<OpenedSession>, StoreUnavailable>> {
-        Box::pin(ready(Ok(self.sealer.context().open_session(text))))
+    fn load<'a>(
+        &'a self,
+        text: &'a str,
+        known: Option<&'a Stamp>,
+    ) -> BoxFuture<'a, Result<Loaded, StoreUnavailable>> {
+        let loaded = match known {
+            Some(Stamp::Text) => Loaded::Unchanged,
+            Some(Stamp::Record(_)) | None => {
+                self.sealer.context().open_session(text).map_or(Loaded::Absent, |opened| {
+                    Loaded::Session(Box::new(Stored { opened, place: Place::Browser, stamp: Stamp::Text }))
+                })
+            }
+        };
+        Box::pin(ready(Ok(loaded)))
     }
 
-    fn save<'a>(
+    fn open<'a>(
         &'a self,
         session: &'a Session,
-        nonce: Entropy<12>,
         now: Timestamp,
     ) -> BoxFuture<'a, Result<SealedCookie, SaveError>> {
-        Box::pin(ready(self.sealer.context().seal_session(session, nonce, now).map_err(SaveError::from)))
+        Box::pin(ready(self.seal(session, now)))
+    }
+
+    fn keep<'a>(
+        &'a self,
+        session: &'a Session,
+        _place: &'a Place,
+        now: Timestamp,
+    ) -> BoxFuture<'a, Result<Option<SealedCookie>, SaveError>> {
+        Box::pin(ready(self.seal(session, now).map(Some)))
+    }
+
+    fn claim<'a>(
+        &'a self,
+        _session: &'a Session,
+        _place: &'a Place,
+    ) -> BoxFuture<'a, Result<Claim, StoreUnavailable>> {
+        Box::pin(ready(Ok(Claim::Ours(Ticket(0)))))
+    }
+
+    fn settle<'a>(
+        &'a self,
+        _renewed: &'a Session,
+        _place: &'a Place,
+        _ticket: Option<Ticket>,
+        _now: Timestamp,
+    ) -> BoxFuture<'a, Result<Settled, StoreUnavailable>> {
+        Box::pin(ready(Ok(Settled::Kept)))
+    }
+
+    fn release<'a>(&'a self, _place: &'a Place, _ticket: Ticket) -> BoxFuture<'a, ()> {
+        Box::pin(ready(()))
+    }
+
+    fn newest<'a>(&'a self, _place: &'a Place) -> BoxFuture<'a, Result<Option<Session>, StoreUnavailable>> {
+        Box::pin(ready(Ok(None)))
+    }
+
+    fn end(&self, _id: SessionId, _now: Timestamp) -> BoxFuture<'_, Result<(), StoreUnavailable>> {
+        Box::pin(ready(Ok(())))
+    }
+
+    fn tell<'a>(&'a self, _revocation: &'a Revocation) -> BoxFuture<'a, Result<(), StoreUnavailable>> {
+        Box::pin(ready(Ok(())))
+    }
+
+    fn turn(&self, _every: Span) -> BoxFuture<'_, Result<Turn, StoreUnavailable>> {
+        Box::pin(ready(Ok(Turn::Ours { after: None })))
+    }
+
+    fn passed<'a>(&'a self, _event: &'a str) -> BoxFuture<'a, Result<(), StoreUnavailable>> {
+        Box::pin(ready(Ok(())))
+    }
+
+    fn answers(&self) -> bool {
+        true
     }
 }

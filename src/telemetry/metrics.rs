@@ -32,6 +32,7 @@ struct Set {
     durations: Durations,
     sign_ins: Family<SignInLabels, Counter>,
     refreshes: Family<OutcomeLabels, Counter>,
+    refresh_circuit: Gauge,
     reloads: Family<OutcomeLabels, Counter>,
     key_set_age: Age,
     upstream_errors: Family<UpstreamLabels, Counter>,
@@ -53,6 +54,7 @@ impl Metrics {
             durations: Durations::default(),
             sign_ins: Family::default(),
             refreshes: Family::default(),
+            refresh_circuit: Gauge::default(),
             reloads: Family::default(),
             key_set_age: Age::default(),
             upstream_errors: Family::default(),
@@ -84,6 +86,11 @@ impl Metrics {
     /// Counts the end of a refresh. `outcome` comes from a closed list.
     pub fn refresh(&self, outcome: &'static str) {
         self.0.refreshes.get_or_create(&OutcomeLabels { outcome }).inc();
+    }
+
+    /// Says whether calls that renew sessions are held back because WorkOS does not answer.
+    pub fn set_refresh_circuit(&self, open: bool) {
+        self.0.refresh_circuit.set(i64::from(open));
     }
 
     /// Counts a reload.
@@ -160,6 +167,8 @@ impl Set {
         let registry = &mut self.registry;
         registry.register("sign_ins", "Sign-ins, by how far they came", self.sign_ins.clone());
         registry.register("refreshes", "Session refreshes, by outcome", self.refreshes.clone());
+        let help = "1 while refreshes are held back because WorkOS does not answer, else 0";
+        registry.register("refresh_circuit_open", help, self.refresh_circuit.clone());
         let help = "Calls to WorkOS that gave an error";
         registry.register("workos_errors", help, self.workos_errors.clone());
         let help = "Time since WorkOS' key set was last fetched; absent until it first was";

@@ -11,7 +11,7 @@ use crate::auth::secret::Secret;
 use crate::auth::session::{RefreshToken, Tokens};
 use crate::auth::time::Span;
 use crate::clock::Clock;
-use crate::workos::error::{Misconfiguration, Rejection};
+use crate::workos::error::{Misconfiguration, Outage, Rejection};
 use crate::workos::http::{Call, Connection, Http, MAX_ANSWER_BYTES, Reply};
 
 pub use crate::workos::code::ErrorCode;
@@ -29,11 +29,30 @@ mod retry_after;
 mod settings;
 mod step_up;
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 mod test_peer;
 mod tls;
 mod tokens;
 mod wire;
+
+/// What a renewal brought. The token that was presented is spent in either case.
+#[derive(Debug)]
+pub enum Refreshed {
+    /// New tokens.
+    Tokens(Box<Tokens>),
+    /// New tokens, of which the access token does not verify, and why: WorkOS' keys cannot be had, or something
+    /// is to be mended here.
+    Unverified(Unverified, WorkOsError),
+}
+
+/// WorkOS' answer to a renewal, kept until its access token verifies.
+pub struct Unverified(Reply);
+
+impl fmt::Debug for Unverified {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Unverified")
+    }
+}
 
 /// The client. Clones share connections and key set.
 #[derive(Clone)]
@@ -117,7 +136,7 @@ impl WorkOs {
         refresh_token: &RefreshToken,
         organization: Option<&OrganizationId>,
         end_user: &EndUser,
-    ) -> Result<Tokens, WorkOsError> {
+    ) -> Result<Refreshed, WorkOsError> {
         let grant = wire::Grant::RefreshToken {
             refresh_token: refresh_token.expose(),
             organization_id: organization.map(OrganizationId::as_str),
@@ -128,7 +147,7 @@ impl WorkOs {
             replay::send(&inner.http, &inner.clock, &inner.authenticate, json, inner.request_timeout).await;
         let reply = sent.map_err(WorkOsError::transient)?;
         if reply.is_success() {
-            return self.tokens(&reply).await;
+            return self.verify(Unverified(reply)).await;
         }
         Err(match classify::refusal(&reply) {
             WorkOsError::Rejected(Rejection::StepUp(mut step_up)) => {
@@ -146,6 +165,21 @@ impl WorkOs {
             | WorkOsError::Transient { .. }
             | WorkOsError::Misconfigured(_)) => other,
         })
+    }
+
+    /// Asks again whether the access token of a renewal verifies that did not before.
+    ///
+    /// # Errors
+    /// [`WorkOsError::Transient`] when the answer cannot be read.
+    pub async fn verify(&self, answer: Unverified) -> Result<Refreshed, WorkOsError> {
+        match self.tokens(&answer.0).await {
+            Ok(tokens) => Ok(Refreshed::Tokens(Box::new(tokens))),
+            Err(
+                error @ (WorkOsError::Misconfigured(Misconfiguration::AccessToken(_))
+                | WorkOsError::Transient { cause: Outage::KeySetUnavailable, .. }),
+            ) => Ok(Refreshed::Unverified(answer, error)),
+            Err(error) => Err(error),
+        }
     }
 
     /// Ends a session at WorkOS (<https://workos.com/docs/reference/authkit/session/revoke>). One that is over
@@ -216,9 +250,9 @@ mod tests {
 
     use super::*;
     use crate::auth::access_token::TokenError;
-    use crate::workos::error::{Outage, StepUpKind};
+    use crate::workos::error::StepUpKind;
     use crate::workos::test_peer::{
-        Answer, NOW, Peer, access_token, authenticated, client, drive, jwks, settings, signed,
+        Answer, NOW, Peer, access_token, authenticated, client, drive, jwks, settings, signed, verified,
     };
 
     const CODE: &str = "canary_code";
@@ -238,7 +272,7 @@ mod tests {
         drive(&client, client.exchange(&secret(CODE), &secret(VERIFIER), &ada()))
     }
 
-    fn refresh(peer: &Peer, organization: Option<&str>) -> Result<Tokens, WorkOsError> {
+    fn refresh(peer: &Peer, organization: Option<&str>) -> Result<Refreshed, WorkOsError> {
         let client = client(peer, &Clock::manual(NOW));
         let organization = organization.map(|id| OrganizationId::parse(id).unwrap());
         drive(&client, client.refresh(&secret(REFRESH), organization.as_ref(), &ada()))
@@ -482,7 +516,7 @@ mod tests {
             let _first = client.keys().refetch(key_set::Want::Issued).await;
             let later = clock.clone();
             tokio::task::spawn_blocking(move || later.advance(Span::from_secs(10))).await.unwrap();
-            let tokens = client.refresh(&secret(REFRESH), None, &ada()).await.unwrap();
+            let tokens = verified(client.refresh(&secret(REFRESH), None, &ada()).await.unwrap());
             assert_eq!(tokens.claims.subject.as_str(), "user_1");
         });
         assert_eq!(client.keys().published().load().number, 2);
@@ -533,6 +567,22 @@ mod tests {
         let client = WorkOs::new(settings(base), Clock::manual(NOW)).unwrap();
         let outcome = drive(&client, client.refresh(&secret(REFRESH), None, &EndUser::default()));
         assert_eq!(outcome.unwrap_err(), WorkOsError::transient(Outage::Connect));
+    }
+
+    #[test]
+    fn a_renewal_whose_token_does_not_verify_yet_is_kept_until_it_does() {
+        let peer = Peer::start(|heard| match heard.is_for_keys() {
+            true => Answer::json(503, &json!({})),
+            false => Answer::json(200, &authenticated("key_1")),
+        });
+        let client = client(&peer, &Clock::manual(NOW));
+        let outcome = drive(&client, client.refresh(&secret(REFRESH), None, &ada())).unwrap();
+        let Refreshed::Unverified(answer, error) = outcome else { panic!("it verified") };
+        assert_eq!(error, WorkOsError::transient(Outage::KeySetUnavailable));
+        assert!(!format!("{answer:?}").contains("canary"));
+        drop(peer);
+        let again = drive(&client, client.verify(answer)).unwrap();
+        assert!(matches!(again, Refreshed::Unverified(..)));
     }
 
     #[test]

@@ -72,16 +72,17 @@ mod tests {
 
     use super::*;
     use crate::auth::secret::Secret;
-    use crate::auth::session::Tokens;
     use crate::workos::error::WorkOsError;
-    use crate::workos::test_peer::{Answer, Heard, NOW, Peer, authenticated, client, drive, settings};
-    use crate::workos::{EndUser, Settings, WorkOs};
+    use crate::workos::test_peer::{
+        Answer, Heard, NOW, Peer, authenticated, client, drive, settings, verified,
+    };
+    use crate::workos::{EndUser, Refreshed, Settings, WorkOs};
 
-    fn refresh(peer: &Peer, clock: &Clock) -> Result<Tokens, WorkOsError> {
+    fn refresh(peer: &Peer, clock: &Clock) -> Result<Refreshed, WorkOsError> {
         refresh_by(&client(peer, clock))
     }
 
-    fn refresh_by(client: &WorkOs) -> Result<Tokens, WorkOsError> {
+    fn refresh_by(client: &WorkOs) -> Result<Refreshed, WorkOsError> {
         let token = Secret::new("canary_refresh_1".to_owned());
         drive(client, client.refresh(&token, None, &EndUser::default()))
     }
@@ -98,7 +99,7 @@ mod tests {
     fn a_reply_lost_to_a_broken_connection_is_asked_for_again_with_the_same_token() {
         let cut = Answer::Bytes(b"HTTP/1.1 200 OK\r\ncontent-length: 900\r\n\r\n{\"user\":".to_vec());
         let peer = Peer::scripted(vec![cut, Answer::HangUp, good()]);
-        let tokens = refresh(&peer, &Clock::manual(NOW)).unwrap();
+        let tokens = verified(refresh(&peer, &Clock::manual(NOW)).unwrap());
         assert_eq!(tokens.refresh_token.expose(), "canary_refresh_2");
         let calls = calls(&peer);
         assert_eq!(calls.len(), 3);
@@ -120,7 +121,7 @@ mod tests {
         assert!(calls(&peer).is_empty());
         clock.advance(Span::from_millis(1));
         peer.next_call();
-        let tokens = work.join().unwrap().unwrap();
+        let tokens = verified(work.join().unwrap().unwrap());
         assert_eq!(tokens.refresh_token.expose(), "canary_refresh_2");
     }
 

@@ -16,9 +16,10 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::auth::secret::Secret;
+use crate::auth::session::Tokens;
 use crate::auth::time::{Span, Timestamp};
 use crate::clock::Clock;
-use crate::workos::{Settings, WorkOs};
+use crate::workos::{Refreshed, Settings, WorkOs};
 
 /// The time in these tests.
 pub(super) const NOW: Timestamp = Timestamp::from_unix_seconds(1_795_253_400);
@@ -245,4 +246,12 @@ pub(super) fn authenticated(kid: &str) -> Value {
         "authentication_method": "GoogleOAuth",
         "impersonator": {"email": "support@vendor.example", "reason": "Ticket 4411"},
     })
+}
+
+/// The tokens of a renewal that verified.
+pub(super) fn verified(refreshed: Refreshed) -> Tokens {
+    match refreshed {
+        Refreshed::Tokens(tokens) => *tokens,
+        Refreshed::Unverified(_, error) => panic!("not verified: {error}"),
+    }
 }

@@ -207,7 +207,10 @@ fn the_program_cannot_contain_the_emulator() {
     }
     let manifest = fs::read_to_string(root().join("Cargo.toml")).expect("the manifest");
     assert!(manifest.contains("workos-emulator = { path = \"tests/emulator\", optional = true }"));
-    assert!(manifest.contains("demo = [\"dep:workos-emulator\"]") && manifest.contains("\ndefault = []\n"));
+    assert!(
+        manifest.contains("demo = [\"dep:workos-emulator\"]")
+            && manifest.contains("\ndefault = [\"redis\"]\n")
+    );
 }
 
 #[test]
