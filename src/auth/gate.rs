@@ -70,6 +70,8 @@ pub struct Stale {
 pub enum Worth {
     /// It is still good.
     StillGood,
+    /// It is over, but serves on while WorkOS does not answer.
+    InGrace,
     /// Nothing.
     Nothing,
 }
@@ -263,8 +265,12 @@ impl Gate {
         }
         let renew = |worth| Found::MustRenew(Stale { session: Arc::clone(open), worth });
         match (open.session.freshness(&self.lifetimes, now), standing) {
-            (Freshness::Expired, _) | (_, Standing::MustRefresh) => renew(Worth::Nothing),
+            (_, Standing::MustRefresh) => renew(Worth::Nothing),
             _ if !open.session.holds(&self.wanted) => renew(Worth::Nothing),
+            (Freshness::Expired, _) if open.session.is_in_grace(&self.lifetimes, now) => {
+                renew(Worth::InGrace)
+            }
+            (Freshness::Expired, _) => renew(Worth::Nothing),
             // An older generation's refresh token is spent: it serves until its own access token ends.
             (Freshness::Stale, Standing::Superseded) => Found::Somebody(Arc::clone(open)),
             (Freshness::Stale, _) => renew(Worth::StillGood),
@@ -279,11 +285,16 @@ impl Gate {
         let (session, otherwise) = match (renewal, stale.worth) {
             (Renewal::Renewed(session), _) => (session, undecided(Dependency::WorkOs)),
             (Renewal::Unavailable(dependency), Worth::StillGood) => (stale.session, undecided(dependency)),
-            (Renewal::Unavailable(dependency), Worth::Nothing) => return undecided(dependency),
+            (Renewal::Unavailable(Dependency::WorkOs), Worth::InGrace) => {
+                return self.in_grace(stale.session, now);
+            }
+            (Renewal::Unavailable(dependency), Worth::InGrace | Worth::Nothing) => {
+                return undecided(dependency);
+            }
             (Renewal::NeedsPerson, Worth::StillGood) => {
                 (stale.session, Found::Nobody(Cause::RefreshRejected))
             }
-            (Renewal::NeedsPerson, Worth::Nothing) | (Renewal::Over, _) => {
+            (Renewal::NeedsPerson, Worth::InGrace | Worth::Nothing) | (Renewal::Over, _) => {
                 return Found::Nobody(Cause::RefreshRejected);
             }
         };
@@ -295,6 +306,17 @@ impl Gate {
             return otherwise;
         }
         Found::Somebody(session)
+    }
+
+    /// What a session is worth whose access token is over while WorkOS does not answer.
+    fn in_grace(&self, session: Arc<OpenSession>, now: Timestamp) -> Found {
+        if let Some(lapse) = session.session.lapse(&self.lifetimes, now) {
+            Found::Nobody(lapsed(lapse))
+        } else if session.session.is_in_grace(&self.lifetimes, now) {
+            Found::Somebody(session)
+        } else {
+            Found::No(Refusal::Unavailable(Dependency::WorkOs), Cause::Undecided)
+        }
     }
 
     /// What can be said without looking at the identity.
@@ -875,6 +897,29 @@ mod tests {
     }
 
     #[test]
+    fn an_expired_session_serves_on_in_an_outage_for_as_long_as_the_operator_says() {
+        let lifetimes = Lifetimes { outage_grace: Span::from_minutes(10), ..LIFETIMES };
+        let policy = policy(vec![route("/page", Access::SignedIn)]);
+        let gate = Gate::new(policy, lifetimes, WantedClaims::new([]), OURS.into());
+        let look = |seconds| seen(&assess(&gate, PROGRAM, &standing(Standing::Live), after(seconds)));
+        assert_eq!(look(299), Seen::Renew(Worth::StillGood));
+        assert_eq!((look(300), look(899)), (Seen::Renew(Worth::InGrace), Seen::Renew(Worth::InGrace)));
+        assert_eq!(look(900), Seen::Renew(Worth::Nothing));
+        let outdated = standing(Standing::MustRefresh);
+        let seen_outdated = seen(&assess(&gate, PROGRAM, &outdated, after(400)));
+        assert_eq!(seen_outdated, Seen::Renew(Worth::Nothing), "what is known to be outdated has no grace");
+        let stale = Stale { session: open(session(NOW)), worth: Worth::InGrace };
+        let gone = Renewal::Unavailable(Dependency::WorkOs);
+        let settled = |seconds| settle(&gate, PROGRAM, &stale, &gone, after(seconds));
+        assert_eq!(settled(899), Seen::AsAda);
+        assert_eq!(
+            settled(900),
+            Seen::No(Refusal::Unavailable(Dependency::WorkOs)),
+            "it ended while waiting"
+        );
+    }
+
+    #[test]
     fn a_renewal_settles_the_matter() {
         let renewed = || Renewal::Renewed(open(session(after(290))));
         let gone = Renewal::Unavailable(Dependency::WorkOs);
@@ -885,6 +930,10 @@ mod tests {
             (Worth::StillGood, renewed(), Seen::AsAda, Seen::AsAda),
             (Worth::Nothing, renewed(), Seen::AsAda, Seen::AsAda),
             (Worth::StillGood, gone.clone(), Seen::AsAda, Seen::AsAda),
+            (Worth::InGrace, renewed(), Seen::AsAda, Seen::AsAda),
+            (Worth::InGrace, no_store.clone(), away(Dependency::Store), away(Dependency::Store)),
+            (Worth::InGrace, Renewal::NeedsPerson, Seen::Anonymous, Seen::SignInHere),
+            (Worth::InGrace, Renewal::Over, Seen::Anonymous, Seen::SignInHere),
             (Worth::Nothing, gone, away(Dependency::WorkOs), away(Dependency::WorkOs)),
             (Worth::Nothing, no_store, away(Dependency::Store), away(Dependency::Store)),
             (Worth::StillGood, Renewal::NeedsPerson, Seen::AsAda, Seen::AsAda),

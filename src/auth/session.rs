@@ -96,12 +96,17 @@ pub struct Lifetimes {
     pub idle_timeout: Span,
     /// When to renew the access token.
     pub refresh_before: RefreshBefore,
+    /// How long an access token serves beyond its end while WorkOS does not answer; zero: not at all.
+    pub outage_grace: Span,
 }
 
 /// How long before its end an access token is renewed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RefreshBefore {
-    /// 60 s, or 30 s where the token lives five minutes or less.
+    /// 60 s, or 30 s where the token lives five minutes or less, or half the life of one that lives less than a
+    /// minute; and up to half as much again, but at most a
+    /// tenth of the token's life, different for each session: what was signed in together is not renewed
+    /// together.
     Auto,
     /// Exactly this long.
     Exactly(Span),
@@ -325,14 +330,31 @@ impl Session {
         self.last_seen_at.plus(lifetimes.idle_timeout)
     }
 
+    /// Does it serve on at `now` although its access token is over, should WorkOS not answer?
+    #[must_use]
+    pub fn is_in_grace(&self, lifetimes: &Lifetimes, now: Timestamp) -> bool {
+        now < self.access_ends_at.plus(lifetimes.outage_grace)
+    }
+
     fn refresh_window(&self, lifetimes: &Lifetimes) -> Span {
-        match lifetimes.refresh_before {
-            RefreshBefore::Exactly(span) => span,
-            RefreshBefore::Auto if self.access_ends_at.since(self.access_issued_at) <= SHORT_TOKEN_LIFE => {
-                AUTO_REFRESH_BEFORE_SHORT
-            }
+        let life = self.access_ends_at.since(self.access_issued_at);
+        let base = match lifetimes.refresh_before {
+            RefreshBefore::Exactly(span) => return span,
+            RefreshBefore::Auto if life <= SHORT_TOKEN_LIFE => AUTO_REFRESH_BEFORE_SHORT,
             RefreshBefore::Auto => AUTO_REFRESH_BEFORE,
-        }
+        };
+        let most = (base.as_millis() / 2).min(life.as_millis() / 10);
+        // A token that lives very shortly is not renewed by every request.
+        let base = base.as_millis().min(life.as_millis() / 2);
+        Span::from_millis(base + self.spread(most))
+    }
+
+    /// A number up to `most`, always the same for this state of this session.
+    fn spread(&self, most: u64) -> u64 {
+        // The id is random, so a few bytes of it are as good as any; each generation takes others.
+        let [a, b, c, d, ..] = self.id.0;
+        let seed = u32::from_be_bytes([a, b, c, d]) ^ self.generation.0.wrapping_mul(0x9E37_79B9);
+        (u64::from(seed) * (most + 1)) >> 32
     }
 }
 
@@ -372,6 +394,7 @@ pub(crate) mod tests {
         lifetime: Span::from_secs(7 * 86_400),
         idle_timeout: Span::from_secs(86_400),
         refresh_before: RefreshBefore::Auto,
+        outage_grace: Span::ZERO,
     };
 
     /// Ada's session, opened at `now` with an access token of five minutes.
@@ -391,19 +414,38 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_five_minute_token_is_renewed_thirty_seconds_before_its_end() {
+    fn a_five_minute_token_is_renewed_thirty_seconds_before_its_end_or_a_little_earlier() {
         let session = session(NOW);
         let at = |seconds| session.freshness(&LIFETIMES, NOW.plus(Span::from_secs(seconds)));
-        assert_eq!((at(0), at(269)), (Freshness::Fresh, Freshness::Fresh));
+        assert_eq!((at(0), at(254)), (Freshness::Fresh, Freshness::Fresh));
         assert_eq!((at(270), at(299)), (Freshness::Stale, Freshness::Stale));
         assert_eq!(at(300), Freshness::Expired);
+    }
+
+    #[test]
+    fn sessions_that_began_together_are_not_renewed_together() {
+        let window = |id: u8, generation: u32, life: u64| {
+            let id = SessionId::from_bytes([id.wrapping_mul(37); 16]);
+            let access_ends_at = NOW.plus(Span::from_secs(life));
+            let session = Session { id, generation: Generation(generation), access_ends_at, ..session(NOW) };
+            session.refresh_window(&LIFETIMES).as_millis()
+        };
+        for (life, least, most) in [(20, 10_000, 12_000), (300, 30_000, 45_000), (3_600, 60_000, 90_000)] {
+            let windows: std::collections::BTreeSet<u64> = (0..=255).map(|id| window(id, 3, life)).collect();
+            assert!(windows.iter().all(|window| (least..=most).contains(window)), "{life}: {windows:?}");
+            assert!(windows.len() > 200, "{life}: {}", windows.len());
+            let spread = windows.last().unwrap() - windows.first().unwrap();
+            assert!(spread > (most - least) * 9 / 10, "{life}: {spread}");
+        }
+        assert_eq!(window(9, 3, 300), window(9, 3, 300));
+        assert_ne!(window(9, 3, 300), window(9, 4, 300));
     }
 
     #[test]
     fn a_longer_token_is_renewed_a_minute_before_its_end_and_an_explicit_span_is_exact() {
         let mut session = session(NOW);
         session.access_ends_at = NOW.plus(Span::from_secs(301));
-        assert_eq!(session.freshness(&LIFETIMES, NOW.plus(Span::from_secs(240))), Freshness::Fresh);
+        assert_eq!(session.freshness(&LIFETIMES, NOW.plus(Span::from_secs(210))), Freshness::Fresh);
         assert_eq!(session.freshness(&LIFETIMES, NOW.plus(Span::from_secs(241))), Freshness::Stale);
         let exact = Lifetimes { refresh_before: RefreshBefore::Exactly(Span::from_secs(5)), ..LIFETIMES };
         assert_eq!(session.freshness(&exact, NOW.plus(Span::from_secs(295))), Freshness::Fresh);

@@ -149,7 +149,7 @@ impl RefreshActor {
         match self.desk.enter(key, ask, asker, now) {
             desk::Place::Joined => self.metrics.refresh("joined"),
             desk::Place::Lost(outcome, asker) => {
-                let _ = asker.send(outcome);
+                let _ = asker.send(self.with_word_of_when(outcome));
             }
             desk::Place::ToCall(ask) => {
                 self.waiting.push_back(Call { key, ask });
@@ -253,12 +253,27 @@ impl RefreshActor {
             }
         };
         let (outcome, word) = if over { (Renewed::Never, "terminal") } else { (outcome, word) };
+        let outcome = self.with_word_of_when(outcome);
         self.metrics.refresh(word);
         if let Renewed::Yes(renewed) = &outcome {
             let until = renewed.ends_at(call.ask.gate.lifetimes());
             self.standing.renewed(renewed.id(), renewed.generation(), until, self.clock.now());
         }
         self.answer(&call, &outcome, rest);
+    }
+
+    /// Whoever cannot be served now is told when calls go out again, if WorkOS has not said so itself.
+    fn with_word_of_when(&self, outcome: Renewed) -> Renewed {
+        match outcome {
+            Renewed::NotNow { dependency: Dependency::WorkOs, retry_after } => {
+                let held_back = self.breaker.wait(self.clock.monotonic());
+                not_now(Dependency::WorkOs, retry_after.max(held_back))
+            }
+            other @ (Renewed::Yes(_)
+            | Renewed::NotNow { dependency: Dependency::Store, .. }
+            | Renewed::NeedsPerson(_)
+            | Renewed::Never) => other,
+        }
     }
 
     fn answer(&mut self, call: &Call, outcome: &Renewed, rest: Option<Span>) {

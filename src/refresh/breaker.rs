@@ -68,6 +68,14 @@ impl Breaker {
         }
     }
 
+    /// How long calls are held back yet; `None` when they are not.
+    pub(super) fn wait(&self, now: Moment) -> Option<Span> {
+        match self.state {
+            State::Open { until } if now < until => Some(until.since(now)),
+            State::Open { .. } | State::Probing { .. } | State::Closed => None,
+        }
+    }
+
     /// Are calls held back?
     pub(super) fn is_open(&self) -> bool {
         self.state != State::Closed

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, Method, Response};
 
 use crate::auth::cookie::RequestCookies;
 use crate::auth::facts::{Arrival, Purpose, RequestFacts, RequestOrigin};
-use crate::auth::gate::{Decision, Detour, DetourStart, Outcome, Renewal, Verdict};
+use crate::auth::gate::{Decision, Detour, DetourStart, Outcome, Renewal, Verdict, Worth};
 use crate::auth::policy::{Access, Trace};
 use crate::auth::presented::{Dependency, OpenSession};
 use crate::auth::refusal::Refusal;
@@ -102,8 +102,12 @@ async fn judge(thread: &DataThread, exchange: &Exchange, bearings: &Bearings, fo
             (Arc::clone(&stale.session), WasRenewed::No)
         }
     };
+    let in_grace = stale.worth == Worth::InGrace && matches!(renewal, Renewal::Unavailable(_));
     let decision = live.gate.settle(&facts, stale, renewal, thread.shared.clock.now());
     let Decision { verdict: outcome, trace } = decision;
+    if in_grace && session_of(&outcome).is_some() {
+        thread.shared.metrics.served_in_grace();
+    }
     Judged { outcome, trace, session: Some(session), renewed, retry_after, step_up }
 }
 
@@ -280,7 +284,8 @@ async fn refuse(
         };
         thread.shared.audit.record(line).await;
     }
-    let retry_after = judged.retry_after.map(|span| span.as_secs());
+    // Whoever comes back a moment early is sent away once more.
+    let retry_after = judged.retry_after.map(|span| span.as_millis().div_ceil(1_000).max(1));
     asker(exchange, bearings).refusal(refusal, decision_id.as_deref(), retry_after)
 }
 

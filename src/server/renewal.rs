@@ -56,7 +56,7 @@ pub(crate) async fn renew(
     let patience = match stale.worth {
         Worth::Nothing => LONGEST,
         // Nobody who could be served waits for a slow WorkOS.
-        Worth::StillGood => PATIENCE,
+        Worth::StillGood | Worth::InGrace => PATIENCE,
     };
     // The renewal goes on without whoever has stopped waiting.
     let renewed = thread.timer.within(patience, renewed).await;

@@ -33,6 +33,7 @@ struct Set {
     sign_ins: Family<SignInLabels, Counter>,
     refreshes: Family<OutcomeLabels, Counter>,
     refresh_circuit: Gauge,
+    grace_requests: Counter,
     reloads: Family<OutcomeLabels, Counter>,
     key_set_age: Age,
     upstream_errors: Family<UpstreamLabels, Counter>,
@@ -55,6 +56,7 @@ impl Metrics {
             sign_ins: Family::default(),
             refreshes: Family::default(),
             refresh_circuit: Gauge::default(),
+            grace_requests: Counter::default(),
             reloads: Family::default(),
             key_set_age: Age::default(),
             upstream_errors: Family::default(),
@@ -91,6 +93,11 @@ impl Metrics {
     /// Says whether calls that renew sessions are held back because WorkOS does not answer.
     pub fn set_refresh_circuit(&self, open: bool) {
         self.0.refresh_circuit.set(i64::from(open));
+    }
+
+    /// Counts a request that was forwarded on an expired access token because WorkOS did not answer.
+    pub fn served_in_grace(&self) {
+        self.0.grace_requests.inc();
     }
 
     /// Counts a reload.
@@ -169,6 +176,8 @@ impl Set {
         registry.register("refreshes", "Session refreshes, by outcome", self.refreshes.clone());
         let help = "1 while refreshes are held back because WorkOS does not answer, else 0";
         registry.register("refresh_circuit_open", help, self.refresh_circuit.clone());
+        let help = "Requests forwarded on an expired access token because WorkOS did not answer";
+        registry.register("outage_grace_requests", help, self.grace_requests.clone());
         let help = "Calls to WorkOS that gave an error";
         registry.register("workos_errors", help, self.workos_errors.clone());
         let help = "Time since WorkOS' key set was last fetched; absent until it first was";

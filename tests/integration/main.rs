@@ -29,6 +29,7 @@ mod limits;
 mod logs;
 mod mutants;
 mod operations;
+mod outages;
 mod pages;
 mod paths;
 mod policy;

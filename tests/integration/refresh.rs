@@ -64,16 +64,16 @@ fn within<T>(world: &World, seconds: usize, asked: thread::ScopedJoinHandle<'_, 
 }
 
 #[test]
-fn a_five_minute_token_is_renewed_thirty_seconds_before_its_end_and_not_sooner() {
+fn a_five_minute_token_is_renewed_about_thirty_seconds_before_its_end_and_not_sooner() {
     let world = World::start();
     let browser = signed_in(&world, "ada@example.com");
     let before = session(&browser);
-    world.advance(secs(269));
+    world.advance(secs(254));
     browser.fetch("/early").send();
     assert!(world.workos.refreshes().is_empty());
     let touched = session(&browser);
     assert_ne!(touched, before, "the use was written down");
-    world.advance(secs(1));
+    world.advance(secs(16));
     let response = browser.fetch("/due?x=1").send();
     assert_eq!((response.status, response.text().as_str()), (200, "the application answers"));
     let fresh = new_session(&response).expect("the renewed session");
@@ -86,20 +86,20 @@ fn a_five_minute_token_is_renewed_thirty_seconds_before_its_end_and_not_sooner()
     for _ in 0..3 {
         assert_eq!(browser.fetch("/after").send().set_cookies(), Vec::<&str>::new());
     }
-    world.advance(secs(269));
+    world.advance(secs(254));
     assert_eq!(browser.fetch("/after").send().status, 200);
     assert_eq!(world.workos.refreshes().len(), 1, "the renewed token lives five minutes again");
-    world.advance(secs(1));
+    world.advance(secs(16));
     browser.fetch("/after").send();
     assert_eq!(world.workos.refreshes().len(), 2);
 }
 
 #[test]
 fn longer_tokens_are_renewed_a_minute_before_their_end_and_a_configured_span_is_exact() {
-    for (token, config, quiet) in [
-        (600, "", 539),
-        (600, "[session]\nrefresh_before = \"10s\"", 589),
-        (300, "[session]\nrefresh_before = \"2m\"", 179),
+    for (token, config, quiet, due) in [
+        (600, "", 509, 31),
+        (600, "[session]\nrefresh_before = \"10s\"", 589, 1),
+        (300, "[session]\nrefresh_before = \"2m\"", 179, 1),
     ] {
         let builder = World::builder().config(config);
         let world = builder.seed(|seed| seed.lifetimes.access_token_seconds = token).start();
@@ -107,14 +107,14 @@ fn longer_tokens_are_renewed_a_minute_before_their_end_and_a_configured_span_is_
         world.advance(secs(quiet));
         browser.fetch("/early").send();
         assert_eq!(world.workos.refreshes().len(), 0, "{config}");
-        world.advance(secs(1));
+        world.advance(secs(due));
         browser.fetch("/due").send();
         assert_eq!(world.workos.refreshes().len(), 1, "{config}");
     }
 }
 
 #[test]
-fn fifty_requests_with_one_expired_cookie_make_one_call() {
+fn five_hundred_requests_with_one_expired_cookie_make_one_call() {
     for threads in [1, 4] {
         let world = World::builder().threads(threads).start();
         let browser = signed_in(&world, "ada@example.com");
@@ -125,11 +125,11 @@ fn fifty_requests_with_one_expired_cookie_make_one_call() {
                 let (tab, old) = (world.browser(), &old);
                 scope.spawn(move || tab.fetch(&format!("/part/{number}")).cookies(&[old]).send())
             };
-            let asked: Vec<_> = (0..50).map(ask).collect();
+            let asked: Vec<_> = (0..500).map(ask).collect();
             asked.into_iter().map(|one| one.join().unwrap()).collect()
         });
         assert_eq!(world.workos.refreshes().len(), 1, "{threads} threads");
-        assert_eq!(world.upstream().count(), 50);
+        assert_eq!(world.upstream().count(), 500);
         assert!(world.upstream().requests().iter().all(is_adas));
         for response in &responses {
             assert_eq!(response.status, 200, "{response:?}");

@@ -41,6 +41,7 @@ pub(super) fn read(mut cursor: Cursor<'_>) -> SessionDraft {
     let Positive(lifetime) = cursor.take("lifetime", "\"7d\"");
     let Positive(idle_timeout) = cursor.take("idle_timeout", "\"24h\"");
     let refresh_before = cursor.take("refresh_before", "\"auto\"");
+    let outage_grace = cursor.take("outage_grace", "\"0s\"");
     let CookieName(cookie_name) = cursor.take("cookie_name", "\"vestibule\"");
     let cookie_domain: Option<CookieDomain> = cursor.take("cookie_domain", "\"\"");
     let others = [("strict", SameSite::Strict), ("none", SameSite::None)];
@@ -49,7 +50,7 @@ pub(super) fn read(mut cursor: Cursor<'_>) -> SessionDraft {
     cursor.finish();
     SessionDraft {
         keyring,
-        lifetimes: Lifetimes { lifetime, idle_timeout, refresh_before },
+        lifetimes: Lifetimes { lifetime, idle_timeout, refresh_before, outage_grace },
         cookie_name,
         cookie_domain: cookie_domain.map(|CookieDomain(domain)| domain),
         same_site,
