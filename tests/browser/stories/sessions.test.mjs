@@ -53,6 +53,45 @@ test('two tabs that come back after a long pause at the same moment both stay si
   });
 });
 
+test('twenty tabs with timers of their own stay signed in over several access tokens', async () => {
+  await withDemo({}, async (demo, page, context) => {
+    await signIn(page, demo.url);
+    const tabs = await Promise.all(Array.from({ length: 20 }, () => context.newPage()));
+    await Promise.all(tabs.map((tab, number) => tab.goto(`${demo.url}/tab/${number}`)));
+    const askEvery = (tab, milliseconds) =>
+      tab.evaluate((pause) => {
+        window.asked = { good: 0, other: [] };
+        setInterval(async () => {
+          const answer = await fetch('/who.json', { redirect: 'manual' });
+          if (answer.status !== 200) {
+            window.asked.other.push(answer.status);
+            return;
+          }
+          const { headers } = await answer.json();
+          const person = new Map(headers).get('x-forwarded-email');
+          if (person === 'ada@example.com') window.asked.good += 1;
+          else window.asked.other.push(person);
+        }, pause);
+      }, milliseconds);
+    await Promise.all(tabs.map((tab, number) => askEvery(tab, 60 + 7 * number)));
+    // Five access tokens of five minutes, seen at many moments of their lives.
+    for (let step = 0; step < 100; step += 1) {
+      await demo.advance({ seconds: 15 });
+      await page.waitForTimeout(50);
+    }
+    for (const [number, tab] of tabs.entries()) {
+      const { good, other } = await tab.evaluate(() => window.asked);
+      assert.deepEqual(other, [], `tab ${number} met nothing but its own session`);
+      assert.ok(good >= 10, `tab ${number} asked ${good} times`);
+      assert.equal(tab.url(), `${demo.url}/tab/${number}`, 'and no sign-in appeared');
+    }
+    const sessions = await demo.workosSessions();
+    assert.equal(sessions.length, 1);
+    const { refresh_tokens: renewals } = sessions[0];
+    assert.ok(renewals.length >= 5 && renewals.length <= 9, `renewed once for each token: ${renewals.length}`);
+  });
+});
+
 test('after a day without a visit the sign-in starts anew', async () => {
   await withDemo({}, async (demo, page, context) => {
     await signIn(page, demo.url);

@@ -9,6 +9,9 @@ import { promisify } from 'node:util';
 
 import { Program, until } from './processes.mjs';
 
+/** The configuration that the repository ships for an nginx in front. */
+const SHIPPED = new URL('../../../deploy/nginx', import.meta.url).pathname;
+
 /** nginx with TLS on one port and plain HTTP on another, both leading to `upstream`. */
 export class Nginx {
   static async start({ tlsPort, plainPort, upstream }) {
@@ -40,16 +43,8 @@ events {}
 http {
   access_log off;
   ${temporary.map((name) => `${name}_temp_path ${this.folder}/${name};`).join('\n  ')}
-  # What every proxy in front of Vestibule has to say, and to take out of the client's mouth.
-  proxy_http_version 1.1;
-  proxy_set_header Host $http_host;
-  proxy_set_header X-Forwarded-Host $http_host;
-  proxy_set_header X-Forwarded-Proto $scheme;
-  proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-  # A session cookie has up to 4 KiB, and so has the answer that sets it.
-  large_client_header_buffers 4 32k;
-  proxy_buffer_size 32k;
-  proxy_buffers 8 32k;
+  include ${SHIPPED}/vestibule-http.conf;
+  include ${SHIPPED}/vestibule-proxy.conf;
   server {
     listen 127.0.0.1:${tlsPort} ssl http2;
     ssl_certificate ${certificate};
