@@ -44,7 +44,7 @@
 //!
 //! One data thread for each core, up to four: a current-thread runtime with a listening socket of its own
 //! (`SO_REUSEPORT`), its own upstream connections and its own cache of opened sessions. One control thread for
-//! everything that is not a forwarded request: WorkOS, its key set, renewals, probes. They share one
+//! everything that is not a forwarded request: WorkOS, its key set, renewals, sealing keys, probes. They share one
 //! [`Shared`](server::live::Shared): the configuration of the moment behind an atomic swap, what is known of
 //! sessions ([`standing`]), and channels to the control thread. What a data thread owns is behind mutexes that
 //! only it takes, never across an await.

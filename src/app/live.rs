@@ -7,10 +7,11 @@ use url::Url;
 
 use crate::auth::cookie::{CookiePolicy, CookiePolicyError, Transport};
 use crate::auth::gate::Gate;
-use crate::auth::keyring::Audience;
+use crate::auth::keyring::{Audience, Keyring, KeyringError};
 use crate::auth::policy::Policy;
-use crate::auth::time::Span;
+use crate::auth::time::{Span, Timestamp};
 use crate::config::listen::Listen as ConfigListen;
+use crate::config::session_keys::SessionKeys;
 use crate::config::settings::{Config, CountLimit, Selector, UpstreamAddress, UpstreamConfig};
 use crate::server::client_addr::{TrustedPeers, UnixTrust};
 use crate::server::content_security_policy;
@@ -31,6 +32,9 @@ pub enum LiveError {
     /// The cookies cannot be set as configured.
     #[error("the session cookie cannot be set: {0}")]
     Cookies(#[from] CookiePolicyError),
+    /// The sealing keys make no ring.
+    #[error(transparent)]
+    Keys(#[from] KeyringError),
     /// An address of WorkOS' does not parse.
     #[error("workos.api_url is not a URL")]
     ApiUrl,
@@ -97,9 +101,20 @@ impl AppSettings {
         }
     }
 
-    pub(super) fn live(&self, metrics: &Metrics) -> Result<Live, LiveError> {
+    /// The sealing keys as they were found at the start.
+    pub(super) const fn session_keys(&self) -> &SessionKeys {
+        &self.config.session.keys
+    }
+
+    /// What data threads see at the start, when it is `now`.
+    pub(super) fn first_live(&self, now: Timestamp, metrics: &Metrics) -> Result<Live, LiveError> {
+        self.live(self.session_keys().ring(now)?, 1, metrics)
+    }
+
+    /// What data threads see of these settings, with this key ring. `number` is higher than that of any before.
+    pub(super) fn live(&self, keyring: Keyring, number: u64, metrics: &Metrics) -> Result<Live, LiveError> {
         let config = &self.config;
-        let sealer = Arc::new(self.sealer()?);
+        let sealer = Arc::new(self.sealer(keyring)?);
         let names = config.routes.iter().map(|route| &*route.name);
         let routes = RouteLabels::new(metrics, names);
         let gate = Gate::new(
@@ -110,7 +125,7 @@ impl AppSettings {
         )
         .within_organization(config.workos.organization_id.clone());
         Ok(Live {
-            number: 1,
+            number,
             gate: Arc::new(gate),
             site: self.site(),
             store: Arc::new(CookieStore::new(Arc::clone(&sealer))),
@@ -130,7 +145,7 @@ impl AppSettings {
         })
     }
 
-    fn sealer(&self) -> Result<Sealer, LiveError> {
+    fn sealer(&self, keyring: Keyring) -> Result<Sealer, LiveError> {
         let (session, public_url) = (&self.config.session, &self.config.server.public_url);
         let client_id = &self.config.workos.client_id;
         let (transport, audience) = match &session.cookie_domain {
@@ -142,7 +157,7 @@ impl AppSettings {
         };
         let domain = session.cookie_domain.as_deref();
         let cookies = CookiePolicy::new(&session.cookie_name, transport, domain, session.same_site)?;
-        Ok(Sealer::new(Arc::clone(&session.keyring), audience, cookies))
+        Ok(Sealer::new(Arc::new(keyring), audience, cookies))
     }
 
     fn site(&self) -> Site {

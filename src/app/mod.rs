@@ -1,5 +1,5 @@
 //! The composition root: from settings to a running proxy, and from a running proxy to an end. The only place
-//! that knows all parts.
+//! that knows all parts. What changes while it runs goes through `switch`; `keys` looks for new sealing keys.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,7 +9,9 @@ use thiserror::Error;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use crate::app::keys::KeyWatch;
 use crate::app::live::{AppSettings, LiveError};
+use crate::app::switch::LiveSwitch;
 use crate::auth::time::Span;
 use crate::clock::Clock;
 use crate::refresh::Refresher;
@@ -23,7 +25,9 @@ use crate::standing::StandingTable;
 use crate::telemetry::{AccessLog, AuditLog, Metrics, Output};
 use crate::workos::{BuildError, WorkOs};
 
+mod keys;
 pub mod live;
+mod switch;
 
 /// How long a starting process waits for the first attempt to fetch the key set before it says that it is ready.
 const FIRST_KEY_SET: Span = Span::from_secs(10);
@@ -129,10 +133,10 @@ impl Running {
 ///
 /// # Errors
 /// [`StartError`] says what stood in the way.
-pub fn start(settings: &AppSettings, outputs: Outputs, clock: Clock) -> Result<Running, StartError> {
+pub fn start(settings: AppSettings, outputs: Outputs, clock: Clock) -> Result<Running, StartError> {
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
     let workos = WorkOs::new(settings.workos_settings(), clock.clone())?;
-    let live = settings.live(&metrics)?;
+    let live = settings.first_live(clock.now(), &metrics)?;
     let Bound { listeners, address } = listener::bind(&settings.listen, settings.threads)?;
     let admin = listener::bind(&settings.admin_listen, 1)?;
     let access = AccessLog::start(outputs.access, metrics.access_lines_dropped()).map_err(StartError::Log)?;
@@ -168,6 +172,8 @@ pub fn start(settings: &AppSettings, outputs: Outputs, clock: Clock) -> Result<R
         inbox,
         drain_delay: settings.drain_delay,
         drain_timeout: settings.drain_timeout,
+        keys: KeyWatch::new(settings.session_keys().clone()),
+        switch: Arc::new(LiveSwitch::new(settings, Arc::clone(&shared))),
         access,
         audit,
     };
@@ -230,6 +236,8 @@ struct Conductor {
     inbox: mpsc::UnboundedReceiver<Shutdown>,
     drain_delay: Span,
     drain_timeout: Span,
+    keys: Option<KeyWatch>,
+    switch: Arc<LiveSwitch>,
     access: AccessLog,
     audit: AuditLog,
 }
@@ -248,6 +256,9 @@ impl Conductor {
         tasks.spawn(control_desk.run(stop.clone()));
         for listener in std::mem::take(&mut self.admin) {
             tasks.spawn(admin::run(listener, Arc::clone(&self.shared), stop.clone()));
+        }
+        if let Some(keys) = self.keys.take() {
+            tasks.spawn(keys.run(Arc::clone(&self.switch), stop.clone()));
         }
         tasks.spawn(become_ready(Arc::clone(&self.shared), stop.clone()));
         self.conduct().await;

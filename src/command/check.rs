@@ -6,20 +6,14 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::command::{Console, Exit};
-use crate::config;
+use crate::auth::time::Timestamp;
+use crate::clock::Clock;
+use crate::command::{Console, Exit, Form, keys};
 use crate::config::problem::{Problem, Problems, Reached, Stage};
 use crate::config::render;
+use crate::config::session_keys::SessionKeys;
 use crate::config::source::Environment;
-
-/// How the result is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
-    /// For people: one line for each stage, its problems below it.
-    Text,
-    /// For programs: one JSON object.
-    Json,
-}
+use crate::config::{self, Loaded};
 
 /// Checks, and writes the result to standard output.
 pub(super) fn run(
@@ -29,12 +23,22 @@ pub(super) fn run(
     console: &mut Console<'_>,
 ) -> Exit {
     let findings = match config::load(file, environment) {
-        Ok(loaded) => Findings { problems: Vec::new(), warnings: loaded.warnings, reached: Reached::Values },
-        Err(Problems { problems, warnings, reached, .. }) => Findings { problems, warnings, reached },
+        Ok(Loaded { config, warnings, .. }) => Findings {
+            problems: Vec::new(),
+            warnings,
+            reached: Reached::Values,
+            keys: Some(config.session.keys),
+        },
+        Err(Problems { problems, warnings, reached, .. }) => {
+            // Whatever else is wrong, the keys can be told of when nothing is wrong with them.
+            let keys = config::session_keys(file, environment).ok().map(|(keys, _)| keys);
+            Findings { problems, warnings, reached, keys }
+        }
     };
+    let now = Clock::system().now();
     console.print(&match form {
-        Form::Text => text(&findings),
-        Form::Json => format!("{}\n", json(&findings)),
+        Form::Text => text(&findings, now),
+        Form::Json => format!("{}\n", json(&findings, now)),
     });
     match findings.overall() {
         Status::Fail => Exit::Configuration,
@@ -46,6 +50,7 @@ struct Findings {
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
     reached: Reached,
+    keys: Option<SessionKeys>,
 }
 
 /// What came of a stage.
@@ -138,7 +143,7 @@ const fn title(stage: Stage) -> &'static str {
     }
 }
 
-fn text(findings: &Findings) -> String {
+fn text(findings: &Findings, now: Timestamp) -> String {
     let mut text = String::new();
     for stage in Stage::ALL {
         let status = findings.status(stage).as_str();
@@ -149,6 +154,11 @@ fn text(findings: &Findings) -> String {
         }
         for warning in findings.warnings_of(stage) {
             let _ = writeln!(text, "      warning: {}", render::line(warning));
+        }
+        if let (Stage::Secrets, Some(keys)) = (stage, &findings.keys) {
+            for sentence in keys::sentences(keys, now) {
+                let _ = writeln!(text, "      {sentence}");
+            }
         }
     }
     let _ = writeln!(
@@ -168,7 +178,7 @@ fn counted(count: usize, what: &str) -> String {
     }
 }
 
-fn json(findings: &Findings) -> serde_json::Value {
+fn json(findings: &Findings, now: Timestamp) -> serde_json::Value {
     let stage = |stage: Stage| {
         json!({
             "stage": stage.as_str(),
@@ -182,6 +192,7 @@ fn json(findings: &Findings) -> serde_json::Value {
         "status": findings.overall().as_str(),
         "offline": true,
         "stages": Stage::ALL.map(stage),
+        "key_ring": findings.keys.as_ref().map(|keys| keys::json(keys, now)),
     })
 }
 
@@ -283,6 +294,23 @@ url = "http://127.0.0.1:3000"
         let status = |stage: &str| statuses.iter().find(|(name, _)| name == stage).unwrap().1.clone();
         assert_eq!((status("configuration"), status("public_url")), ("fail".to_owned(), "skip".to_owned()));
         assert_eq!((status("cookie"), status("secrets")), ("skip".to_owned(), "pass".to_owned()));
+    }
+
+    #[test]
+    fn the_key_ring_is_told_of_whatever_else_is_wrong() {
+        let id = crate::auth::keyring::SealingKey::parse(SECRETS[1].1).unwrap().id().to_string();
+        let sentence = format!("      key {id}: seals; of unknown age; in the configuration\n");
+        for file in [GOOD, "[server]\npublic_url = 5\n"] {
+            let (_, text) = check(file, &[]);
+            assert!(text.contains(&sentence), "{text}");
+            let (_, json) = check(file, &["--json"]);
+            let report: Value = serde_json::from_str(&json).unwrap();
+            let key = &report["key_ring"]["keys"][0];
+            assert_eq!((&key["id"], &key["duty"]), (&json!(id), &json!("seals")), "{json}");
+            assert!(key["created_at"].is_null() && key["age_seconds"].is_null());
+        }
+        let (_, json) = check("[session]\nkeys = [\"short\"]\n", &["--json"]);
+        assert!(serde_json::from_str::<Value>(&json).unwrap()["key_ring"].is_null());
     }
 
     #[test]

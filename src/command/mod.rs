@@ -135,6 +135,28 @@ enum KeysCommand {
         /// File to write it to, readable by its owner alone; must not exist yet [default: standard output]
         file: Option<PathBuf>,
     },
+    /// List the sealing keys: ids, ages, and which one seals; never a key itself
+    List {
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// How a result is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// For people.
+    Text,
+    /// For programs: one JSON object.
+    Json,
+}
+
+impl Form {
+    /// What `--json` asks for.
+    const fn of_flag(json: bool) -> Self {
+        if json { Self::Json } else { Self::Text }
+    }
 }
 
 /// Runs the program: `arguments` are the process's own, the program's name first.
@@ -164,11 +186,11 @@ pub fn run_in(
             let text = "this version checks what it can without the network: say check --offline";
             usage(&Arguments::command().error(ErrorKind::MissingRequiredArgument, text), console)
         }
-        Command::Check { offline: true, json } => {
-            let form = if json { check::Form::Json } else { check::Form::Text };
-            check::run(file, environment, form, console)
-        }
+        Command::Check { offline: true, json } => check::run(file, environment, Form::of_flag(json), console),
         Command::Keys(KeysCommand::New { file }) => keys::new(file.as_deref(), console),
+        Command::Keys(KeysCommand::List { json }) => {
+            keys::list(file, environment, Form::of_flag(json), console)
+        }
         Command::Healthcheck => healthcheck::run(file, environment, console),
     }
 }

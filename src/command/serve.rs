@@ -45,7 +45,7 @@ pub(super) fn run(loaded: Loaded, console: &mut Console<'_>) -> Exit {
     };
     let running = AppSettings::new(config)
         .map_err(StartError::from)
-        .and_then(|settings| app::start(&settings, outputs, Clock::system()));
+        .and_then(|settings| app::start(settings, outputs, Clock::system()));
     let running = match running {
         Ok(running) => running,
         Err(error) => {

@@ -13,12 +13,14 @@ use crate::config::layers::{Given, Layers};
 use crate::config::listen::Listen;
 use crate::config::problem::{Origin, Problem, Problems, Reached, Stage};
 use crate::config::reading::Reading;
+use crate::config::session_keys::SessionKeys;
 use crate::config::source::Environment;
 
 pub use crate::config::settings::Config;
 
 pub mod describe;
 mod document;
+mod key_files;
 mod key_path;
 mod layers;
 pub mod listen;
@@ -33,6 +35,7 @@ mod reader;
 mod reading;
 pub mod render;
 mod secret_file;
+pub mod session_keys;
 pub mod settings;
 pub mod source;
 mod suggest;
@@ -91,6 +94,25 @@ pub fn admin_listen(explicit: Option<&Path>, environment: &Environment) -> Resul
     reading.into_warnings().map(|_| listen)
 }
 
+/// The sealing keys alone, and what about them is worth a warning, for those who only want to look at them:
+/// nothing else has to be right.
+///
+/// # Errors
+/// The file cannot be read or is not TOML, or something is wrong with the keys.
+pub fn session_keys(
+    explicit: Option<&Path>,
+    environment: &Environment,
+) -> Result<(SessionKeys, Vec<Problem>), Problems> {
+    let sources = Sources::of_file(explicit, environment)?;
+    let reading = Reading::for_settings(&sources.layers, &sources.known);
+    let keys = parse::session_keys(&reading);
+    match (reading.into_warnings(), keys) {
+        (Ok(warnings), Some(keys)) => Ok((keys, warnings)),
+        (Ok(_), None) => Err(something_missing()),
+        (Err(problems), _) => Err(problems),
+    }
+}
+
 fn settings(sources: &Sources, environment: &Environment) -> Result<Loaded, Problems> {
     let reading = Reading::for_settings(&sources.layers, &sources.known);
     for problem in &sources.problems {
@@ -100,16 +122,20 @@ fn settings(sources: &Sources, environment: &Environment) -> Result<Loaded, Prob
     let file = sources.layers.file().map(Path::to_owned);
     match (reading.into_warnings(), config) {
         (Ok(warnings), Some(config)) => Ok(Loaded { config, warnings, file }),
-        // Cannot be, since whatever is missing has been reported; but nothing may run without settings.
-        (Ok(_), None) => Err(Problems::fatal(Problem {
-            stage: Stage::Configuration,
-            path: "".into(),
-            origin: Origin::Default,
-            found: "something required is missing".into(),
-            cure: "compare the file with config/reference.toml".into(),
-        })),
+        (Ok(_), None) => Err(something_missing()),
         (Err(problems), _) => Err(problems),
     }
+}
+
+/// Cannot be, since whatever is missing has been reported; but nothing may run without settings.
+fn something_missing() -> Problems {
+    Problems::fatal(Problem {
+        stage: Stage::Configuration,
+        path: "".into(),
+        origin: Origin::Default,
+        found: "something required is missing".into(),
+        cure: "compare the file with config/reference.toml".into(),
+    })
 }
 
 /// The layers, and what was wrong with variables before anything was read.

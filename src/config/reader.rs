@@ -289,7 +289,8 @@ pub(super) fn file_secret(node: &Node<'_>, path: &Path) -> Option<FoundSecret> {
     }
 }
 
-fn warn_if_open(node: &Node<'_>, path: &Path, what: &str) {
+/// Warns when every user of the machine may get at a file; `what` is how to call it.
+pub(super) fn warn_if_open(node: &Node<'_>, path: &Path, what: &str) {
     if let Privacy::Open(mode) = secret_file::privacy(path) {
         let found = format!("{what} has mode {mode:04o}: every user of this machine may get at it");
         let cure = "take the rights of others away: chmod o= (in Kubernetes defaultMode: 0440)";

@@ -3,19 +3,18 @@
 //! [`parse_text`](crate::config::parse_text) make a [`Config`].
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use crate::auth::claims::WantedClaims;
 use crate::auth::cookie::SameSite;
 use crate::auth::identity::OrganizationId;
 use crate::auth::identity_headers::HeaderRules;
-use crate::auth::keyring::Keyring;
 use crate::auth::policy::route::{ByteLimit, DefaultAccess, Route};
 use crate::auth::secret::Secret;
 use crate::auth::session::Lifetimes;
 use crate::auth::time::Span;
 use crate::config::listen::Listen;
 use crate::config::public_url::PublicUrl;
+use crate::config::session_keys::SessionKeys;
 use crate::config::trusted_proxies::TrustedProxies;
 use crate::config::web_origin::WebOrigin;
 use crate::telemetry::Level;
@@ -140,8 +139,8 @@ pub enum Selector {
 /// `[session]`.
 #[derive(Debug)]
 pub struct SessionConfig {
-    /// The sealing keys.
-    pub keyring: Arc<Keyring>,
+    /// The sealing keys as they were found, and where to look for them again.
+    pub keys: SessionKeys,
     /// How long sessions last.
     pub lifetimes: Lifetimes,
     /// The cookie's name without prefix; a cookie name by RFC 6265 §4.1.1.

@@ -103,9 +103,7 @@ fn answer<B>(shared: &Shared, peer: Peer, request: &Request<B>) -> Response<Body
         "/livez" if reads => reply::admin(AdminStatus::Good, "text/plain", "ok".to_owned()),
         "/readyz" if reads => readiness(shared),
         "/metrics" if reads => {
-            if let KeySetStatus::Fetched { age } = shared.key_set.status() {
-                shared.metrics.set_key_set_age(age);
-            }
+            measure(shared);
             reply::admin(AdminStatus::Good, CONTENT_TYPE, shared.metrics.render())
         }
         "/drain" if *request.method() == Method::POST => drain(shared, peer),
@@ -113,6 +111,17 @@ fn answer<B>(shared: &Shared, peer: Peer, request: &Request<B>) -> Response<Body
         "/drain" => reply::admin_method("POST"),
         _ => reply::admin(AdminStatus::Unknown, "text/plain", "not found".to_owned()),
     }
+}
+
+/// Looks at what is not counted as it happens.
+fn measure(shared: &Shared) {
+    if let KeySetStatus::Fetched { age } = shared.key_set.status() {
+        shared.metrics.set_key_set_age(age);
+    }
+    let live = shared.live.load();
+    let keyring = live.sealer.context().keyring;
+    let age = keyring.sealing().created_at().map(|created| shared.clock.now().since(created));
+    shared.metrics.set_sealing_keys(keyring.keys().count(), age);
 }
 
 /// Ready once the configuration is loaded, the listener bound and the key set asked for; never unready later

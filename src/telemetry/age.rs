@@ -21,6 +21,11 @@ impl Age {
         self.0.store(age.as_secs(), Ordering::Relaxed);
     }
 
+    /// Says that it is not known, or no longer.
+    pub(super) fn forget(&self) {
+        self.0.store(Self::UNKNOWN, Ordering::Relaxed);
+    }
+
     fn seconds(&self) -> Option<u64> {
         Some(self.0.load(Ordering::Relaxed)).filter(|seconds| *seconds != Self::UNKNOWN)
     }

@@ -36,6 +36,9 @@ struct Set {
     grace_requests: Counter,
     reloads: Family<OutcomeLabels, Counter>,
     key_set_age: Age,
+    key_reloads: Family<OutcomeLabels, Counter>,
+    sealing_keys: Gauge,
+    sealing_key_age: Age,
     upstream_errors: Family<UpstreamLabels, Counter>,
     workos_errors: Family<KindLabels, Counter>,
     connections_open: Gauge,
@@ -59,6 +62,9 @@ impl Metrics {
             grace_requests: Counter::default(),
             reloads: Family::default(),
             key_set_age: Age::default(),
+            key_reloads: Family::default(),
+            sealing_keys: Gauge::default(),
+            sealing_key_age: Age::default(),
             upstream_errors: Family::default(),
             workos_errors: Family::default(),
             connections_open: Gauge::default(),
@@ -69,6 +75,7 @@ impl Metrics {
         };
         set.register_requests();
         set.register_sessions();
+        set.register_keys();
         set.register_connections();
         set.register_process(version);
         Self(Arc::new(set))
@@ -109,6 +116,22 @@ impl Metrics {
     /// [`render`](Self::render).
     pub fn set_key_set_age(&self, age: Span) {
         self.0.key_set_age.set(age);
+    }
+
+    /// Counts a reading of the sealing keys that changed something, or that was no good; one that found
+    /// everything as it was is not counted.
+    pub fn key_reload(&self, outcome: ReloadOutcome) {
+        self.0.key_reloads.get_or_create(&OutcomeLabels { outcome: outcome.as_str() }).inc();
+    }
+
+    /// Says how many sealing keys there are, and how old the one is that seals, if it tells. Call it before
+    /// [`render`](Self::render).
+    pub fn set_sealing_keys(&self, count: usize, age: Option<Span>) {
+        self.0.sealing_keys.set(i64::try_from(count).unwrap_or(i64::MAX));
+        match age {
+            Some(age) => self.0.sealing_key_age.set(age),
+            None => self.0.sealing_key_age.forget(),
+        }
     }
 
     /// Counts a failure of an upstream. `upstream` must come from configuration, `kind` from a closed list.
@@ -182,6 +205,16 @@ impl Set {
         registry.register("workos_errors", help, self.workos_errors.clone());
         let help = "Time since WorkOS' key set was last fetched; absent until it first was";
         registry.register("key_set_age_seconds", help, self.key_set_age.clone());
+    }
+
+    fn register_keys(&mut self) {
+        let registry = &mut self.registry;
+        let help = "Sealing keys that open sessions, the one that seals among them";
+        registry.register("sealing_keys", help, self.sealing_keys.clone());
+        let help = "Time since the key that seals was made; absent when the key does not tell";
+        registry.register("sealing_key_age_seconds", help, self.sealing_key_age.clone());
+        let help = "Readings of the sealing keys that changed something, or were no good";
+        registry.register("key_reloads", help, self.key_reloads.clone());
     }
 
     fn register_connections(&mut self) {
@@ -270,6 +303,8 @@ mod tests {
         metrics.refresh("renewed");
         metrics.reload(ReloadOutcome::Refused);
         metrics.set_key_set_age(Span::from_secs(61));
+        metrics.key_reload(ReloadOutcome::Applied);
+        metrics.set_sealing_keys(2, Some(Span::from_secs(62)));
         metrics.upstream_error(&"app".into(), "connect");
         metrics.workos_error("timeout");
         metrics.stream_closed("signed_out");
@@ -281,6 +316,9 @@ mod tests {
             "vestibule_refreshes_total{outcome=\"renewed\"} 1",
             "vestibule_config_reloads_total{outcome=\"refused\"} 1",
             "vestibule_key_set_age_seconds 61",
+            "vestibule_key_reloads_total{outcome=\"applied\"} 1",
+            "vestibule_sealing_keys 2",
+            "vestibule_sealing_key_age_seconds 62",
             "vestibule_upstream_errors_total{upstream=\"app\",kind=\"connect\"} 1",
             "vestibule_workos_errors_total{kind=\"timeout\"} 1",
             "vestibule_streams_closed_total{reason=\"signed_out\"} 1",
@@ -297,7 +335,12 @@ mod tests {
 
     #[test]
     fn an_unknown_age_is_not_shown() {
-        assert!(!Metrics::new("0").render().contains("key_set_age"));
+        let metrics = Metrics::new("0");
+        let page = metrics.render();
+        assert!(!page.contains("key_set_age") && !page.contains("sealing_key_age"), "{page}");
+        metrics.set_sealing_keys(1, Some(Span::from_secs(5)));
+        metrics.set_sealing_keys(1, None);
+        assert!(!metrics.render().contains("sealing_key_age"), "the ages of two keys are not mixed up");
     }
 
     #[test]

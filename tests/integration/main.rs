@@ -25,6 +25,7 @@ mod http2;
 mod identity_headers;
 mod identity_values;
 mod intake;
+mod key_rotation;
 mod limits;
 mod logs;
 mod mutants;

@@ -1,6 +1,7 @@
 //! One sealing key: reading it from text, making a new one, and deriving from it what seals for each purpose.
 
 use std::fmt;
+use std::sync::Arc;
 
 use aws_lc_rs::aead::{AES_256_GCM_SIV, LessSafeKey, UnboundKey};
 use aws_lc_rs::error::Unspecified;
@@ -111,11 +112,13 @@ impl Purpose {
     }
 }
 
-/// One sealing key: its id, its age, and one AES-256-GCM-SIV key (RFC 8452) for each [`Purpose`].
+/// One sealing key: its id, its age, and one AES-256-GCM-SIV key (RFC 8452) for each [`Purpose`]. Clones share
+/// the key.
+#[derive(Clone)]
 pub struct SealingKey {
     id: KeyId,
     created_at: Option<Timestamp>,
-    keys: PurposeKeys,
+    keys: Arc<PurposeKeys>,
 }
 
 impl SealingKey {
@@ -159,7 +162,7 @@ impl SealingKey {
     }
 
     /// The key that seals and opens for one purpose.
-    pub(in crate::auth) const fn for_purpose(&self, purpose: Purpose) -> &LessSafeKey {
+    pub(in crate::auth) fn for_purpose(&self, purpose: Purpose) -> &LessSafeKey {
         match purpose {
             Purpose::Session => &self.keys.session,
             Purpose::SignIn => &self.keys.sign_in,
@@ -180,7 +183,7 @@ impl SealingKey {
             signed_out: key(Purpose::SignedOut),
             recent: key(Purpose::Recent),
         };
-        Self { id, created_at, keys }
+        Self { id, created_at, keys: Arc::new(keys) }
     }
 }
 

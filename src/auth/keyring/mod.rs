@@ -1,9 +1,11 @@
 //! The ring of sealing keys, in which the first seals and every one opens ([`key`] is one of them), and the
 //! audience that sealed text is bound to. How cookies are laid out and opened is
-//! [`crate::auth::sealed_cookie`]'s matter; which key of a directory comes first is the configuration's.
+//! [`crate::auth::sealed_cookie`]'s matter; where keys come from is the configuration's, and which of a
+//! directory's keys seals is [`activation`]'s.
 
 use thiserror::Error;
 
+pub mod activation;
 pub mod audience;
 pub mod key;
 

@@ -140,7 +140,7 @@ fn start_proxy(
         let quiet = || Output { sink: Sink::Memory(telemetry::Lines::default()), format: Format::Text };
         Outputs { access: quiet(), audit: vec![quiet()] }
     };
-    Ok(app::start(&AppSettings::new(loaded.config)?, outputs, clock)?)
+    Ok(app::start(AppSettings::new(loaded.config)?, outputs, clock)?)
 }
 
 fn greet(public_url: &str) -> std::io::Result<()> {

@@ -1,26 +1,17 @@
 //! The sealing keys: `session.keys`, or `session.key_files`, of which a directory stands for every file in
-//! it.
+//! it; and `session.key_activation`.
 
-use std::cmp::Reverse;
-use std::ffi::OsStr;
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use crate::auth::keyring::{Keyring, SealingKey};
+use crate::auth::time::Span;
 use crate::config::describe::Confidence;
+use crate::config::key_files::{FoundKey, KeyPlace, MAKE_ONE, Strength};
 use crate::config::layers::is_blank;
 use crate::config::node::{FromValue, Node, OneOrMany};
 use crate::config::problem::Stage;
-use crate::config::reader::{Cursor, FoundSecret, file_secret, inline_secret, report_both};
+use crate::config::reader::{Cursor, inline_secret, report_both, warn_if_open};
 use crate::config::reading::Remark;
-
-/// Most keys that one directory may hold; a ring has a handful.
-const MAX_DIRECTORY_KEYS: usize = 64;
-/// Bytes that differ in a key that somebody typed; random text of 32 bytes has more.
-const MIN_DIFFERENT_BYTES: usize = 8;
-/// How to get a key.
-const MAKE_ONE: &str = "make a key with: vestibule keys new FILE";
+use crate::config::session_keys::{KeyFault, SessionKeys};
 
 /// The path of one key file.
 struct KeyFile(String);
@@ -40,11 +31,12 @@ impl FromValue for KeyFile {
     }
 }
 
-/// Reads the key ring; the first key seals.
-pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Keyring> {
+/// Reads the keys.
+pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<SessionKeys> {
     let kind = "a list of secrets, each at least 32 bytes".to_owned();
     cursor.describe("keys", kind, Some("[]"), Confidence::Secret);
     cursor.describe("key_files", OneOrMany::<KeyFile>::kind(), Some("[]"), Confidence::Open);
+    let activation: Span = cursor.take("key_activation", "\"10m\"");
     let given = |node: &Node<'_>| !is_blank(node.value());
     let inline = cursor.node("keys").filter(given).map(Node::confidential);
     let files = cursor.node("key_files").filter(given);
@@ -59,17 +51,15 @@ pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Keyring> {
         }
         (Some(inline), None) => {
             let keys = inline_keys(&inline)?;
-            (inline, keys)
+            (inline, SessionKeys::inline(keys, activation))
         }
         (None, Some(files)) => {
             cursor.reading().open(files.path());
-            let keys = keys_of_files(&files)?;
-            (files, keys)
+            let (paths, places) = places(&files)?.into_iter().unzip::<_, _, Vec<PathBuf>, Vec<_>>();
+            (files, SessionKeys::of_files(paths.into(), places, activation))
         }
     };
-    let ring =
-        Keyring::new(keys).map_err(|error| node.report(Remark::new(error.to_string(), "list each key once")));
-    ring.ok()
+    keys.map_err(|error| report(&node, &KeyFault::Ring(error))).ok()
 }
 
 fn report_missing(cursor: &Cursor<'_>) {
@@ -78,87 +68,48 @@ fn report_missing(cursor: &Cursor<'_>) {
     cursor.reading().place_problem("session.key_files", origin, Remark::new("there is no sealing key", cure));
 }
 
-fn inline_keys(list: &Node<'_>) -> Option<Vec<SealingKey>> {
+fn report(node: &Node<'_>, fault: &KeyFault) {
+    node.report(Remark::new(fault.to_string(), fault.cure()));
+}
+
+fn inline_keys(list: &Node<'_>) -> Option<Vec<FoundKey>> {
     let items = list.list("a secret of at least 32 bytes")?;
-    let keys: Vec<Option<SealingKey>> = items
-        .iter()
-        .map(|item| inline_secret(item).and_then(|secret| sealing_key(item, &secret, None)))
-        .collect();
+    let keys: Vec<Option<FoundKey>> = items.iter().map(inline_key).collect();
     keys.into_iter().collect()
 }
 
-fn keys_of_files(list: &Node<'_>) -> Option<Vec<SealingKey>> {
-    let items = if list.is_list() { list.list(&KeyFile::kind())? } else { vec![list.clone()] };
-    let keys: Vec<Option<Vec<SealingKey>>> = items.iter().map(keys_of_item).collect();
-    Some(keys.into_iter().collect::<Option<Vec<_>>>()?.into_iter().flatten().collect())
+fn inline_key(item: &Node<'_>) -> Option<FoundKey> {
+    let secret = inline_secret(item)?;
+    let key = FoundKey::of_text(secret.text.expose(), None);
+    let key = key.map_err(|error| item.report(Remark::new(error.to_string(), MAKE_ONE))).ok()?;
+    warn_if_weak(item, &key);
+    Some(key)
 }
 
-fn keys_of_item(item: &Node<'_>) -> Option<Vec<SealingKey>> {
+fn places(list: &Node<'_>) -> Option<Vec<(PathBuf, KeyPlace)>> {
+    let items = if list.is_list() { list.list(&KeyFile::kind())? } else { vec![list.clone()] };
+    let places: Vec<Option<(PathBuf, KeyPlace)>> = items.iter().map(place).collect();
+    places.into_iter().collect()
+}
+
+fn place(item: &Node<'_>) -> Option<(PathBuf, KeyPlace)> {
     let KeyFile(path) = KeyFile::from_value(item)?;
     let path = item.reading().layers().resolve(&path, item.origin());
-    if !path.is_dir() {
-        return key_of_file(item, &path).map(|key| vec![key]);
+    let place = KeyPlace::read(&path);
+    let place = place.map_err(|faults| faults.iter().for_each(|fault| report(item, fault))).ok()?;
+    for found in &place.keys {
+        if let Some(file) = &found.file {
+            warn_if_open(item, file, &file.display().to_string());
+        }
+        warn_if_weak(item, found);
     }
-    let files = match files_in(&path) {
-        Ok(files) if files.is_empty() => Err("it holds no key file".to_owned()),
-        Ok(files) if files.len() > MAX_DIRECTORY_KEYS => {
-            Err(format!("it holds more than {MAX_DIRECTORY_KEYS} files"))
-        }
-        Ok(files) => Ok(files),
-        Err(error) => Err(format!("it cannot be read: {error}")),
-    };
-    let files = files.map_err(|fault| {
-        let found = format!("the directory {}: {fault}", path.display());
-        item.report(Remark::new(found, format!("{MAKE_ONE} in that directory, and keep nothing else there")));
-    });
-    let keys: Vec<Option<SealingKey>> = files.ok()?.iter().map(|file| key_of_file(item, file)).collect();
-    let mut keys: Vec<SealingKey> = keys.into_iter().collect::<Option<_>>()?;
-    // Newest first; keys that do not tell their age come last, by file name, as the sort is stable.
-    keys.sort_by_key(|key| Reverse(key.created_at()));
-    Some(keys)
+    Some((path, place))
 }
 
-fn key_of_file(node: &Node<'_>, path: &Path) -> Option<SealingKey> {
-    let secret = file_secret(node, path)?;
-    sealing_key(node, &secret, Some(path))
-}
-
-/// Every regular file in a directory whose name does not begin with a dot, by name. Links are followed:
-/// Kubernetes mounts each file of a Secret as one.
-fn files_in(directory: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(directory)? {
-        let path = entry?.path();
-        let hidden = path.file_name().map(OsStr::as_encoded_bytes).is_some_and(|name| name.starts_with(b"."));
-        if !hidden && path.metadata()?.is_file() {
-            files.push(path);
-        }
+fn warn_if_weak(item: &Node<'_>, found: &FoundKey) {
+    if found.strength == Strength::Monotonous {
+        let place = found.file.as_ref().map(|file| format!("{}: ", file.display())).unwrap_or_default();
+        let found = format!("{place}the key consists of very few different characters");
+        item.warn(Remark::new(found, MAKE_ONE).in_stage(Stage::Secrets));
     }
-    files.sort();
-    Ok(files)
-}
-
-fn sealing_key(node: &Node<'_>, secret: &FoundSecret, file: Option<&Path>) -> Option<SealingKey> {
-    let place = file.map(|path| format!("{}: ", path.display())).unwrap_or_default();
-    let text = secret.text.expose();
-    match SealingKey::parse(text) {
-        Ok(key) => {
-            if is_monotonous(text) {
-                let found = format!("{place}the key consists of very few different characters");
-                node.warn(Remark::new(found, MAKE_ONE).in_stage(Stage::Secrets));
-            }
-            Some(key)
-        }
-        Err(error) => {
-            node.report(Remark::new(format!("{place}{error}"), MAKE_ONE));
-            None
-        }
-    }
-}
-
-fn is_monotonous(key: &str) -> bool {
-    let mut seen: Vec<u8> = key.bytes().collect();
-    seen.sort_unstable();
-    seen.dedup();
-    seen.len() < MIN_DIFFERENT_BYTES
 }

@@ -5,6 +5,7 @@ use crate::auth::claims::WantedClaims;
 use crate::config::listen::Listen;
 use crate::config::reader::Cursor;
 use crate::config::reading::{Reading, Remark};
+use crate::config::session_keys::SessionKeys;
 use crate::config::settings::{AdminConfig, Config, Method, SignInConfig};
 
 mod identity;
@@ -62,6 +63,11 @@ pub(super) fn describe(reading: &Reading<'_>) {
 /// Reads `admin.listen` alone, for those who only want to ask a running process.
 pub(super) fn admin_listen(reading: &Reading<'_>) -> Listen {
     admin(Cursor::root(reading).table("admin")).listen
+}
+
+/// Reads the sealing keys alone, for those who only want to look at them.
+pub(super) fn session_keys(reading: &Reading<'_>) -> Option<SessionKeys> {
+    keys::read(&mut Cursor::root(reading).table("session"))
 }
 
 fn admin(mut cursor: Cursor<'_>) -> AdminConfig {

@@ -1,19 +1,17 @@
 //! `[session]`.
 
-use std::sync::Arc;
-
 use crate::auth::cookie::SameSite;
-use crate::auth::keyring::Keyring;
 use crate::auth::session::Lifetimes;
 use crate::config::notation::Positive;
 use crate::config::parse::keys;
 use crate::config::reader::Cursor;
+use crate::config::session_keys::SessionKeys;
 use crate::config::settings::{SessionConfig, StoreKind};
 use crate::config::texts::{CookieDomain, CookieName};
 
 /// `[session]` as far as it could be read.
 pub(super) struct SessionDraft {
-    keyring: Option<Keyring>,
+    keys: Option<SessionKeys>,
     pub(super) lifetimes: Lifetimes,
     cookie_name: Box<str>,
     pub(super) cookie_domain: Option<Box<str>>,
@@ -25,7 +23,7 @@ impl SessionDraft {
     /// The settings, if nothing is missing.
     pub(super) fn finish(self) -> Option<SessionConfig> {
         Some(SessionConfig {
-            keyring: Arc::new(self.keyring?),
+            keys: self.keys?,
             lifetimes: self.lifetimes,
             cookie_name: self.cookie_name,
             cookie_domain: self.cookie_domain,
@@ -37,7 +35,7 @@ impl SessionDraft {
 
 /// Reads the section.
 pub(super) fn read(mut cursor: Cursor<'_>) -> SessionDraft {
-    let keyring = keys::read(&mut cursor);
+    let keys = keys::read(&mut cursor);
     let Positive(lifetime) = cursor.take("lifetime", "\"7d\"");
     let Positive(idle_timeout) = cursor.take("idle_timeout", "\"24h\"");
     let refresh_before = cursor.take("refresh_before", "\"auto\"");
@@ -49,7 +47,7 @@ pub(super) fn read(mut cursor: Cursor<'_>) -> SessionDraft {
     let store = cursor.one_of("store", ("cookie", StoreKind::Cookie), &[]);
     cursor.finish();
     SessionDraft {
-        keyring,
+        keys,
         lifetimes: Lifetimes { lifetime, idle_timeout, refresh_before, outage_grace },
         cookie_name,
         cookie_domain: cookie_domain.map(|CookieDomain(domain)| domain),

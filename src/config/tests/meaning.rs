@@ -12,7 +12,7 @@ use crate::auth::keyring::SealingKey;
 use crate::auth::policy::route::{ByteLimit, EncodedSlash};
 use crate::auth::policy::{Access, Unauthenticated};
 use crate::auth::session::RefreshBefore;
-use crate::auth::time::Span;
+use crate::auth::time::{Span, Timestamp};
 use crate::config::Config;
 use crate::config::listen::Listen;
 use crate::config::settings::{
@@ -51,6 +51,7 @@ fn what_is_left_out_has_its_documented_default() {
     assert_eq!(session.lifetimes.idle_timeout, Span::from_secs(86_400));
     assert_eq!(session.lifetimes.refresh_before, RefreshBefore::Auto);
     assert_eq!((&*session.cookie_name, &session.cookie_domain), ("vestibule", &None));
+    assert_eq!(session.keys.activation(), Span::from_minutes(10));
     assert_eq!((session.same_site, session.store), (SameSite::Lax, StoreKind::Cookie));
     assert_eq!(config.sign_in.methods, [SignInMethod::AuthKit]);
     assert_eq!((config.default.access, config.default.upstream), (Access::SignedIn, 0));
@@ -90,7 +91,7 @@ fn plain_http_to_workos_needs_loopback_or_a_word() {
 fn keys_of_the_file_take_the_place_of_the_cookie_password() {
     let own = "another password that is long enough";
     let text = format!("{GOOD}[session]\nkeys = [\"{own}\"]\n");
-    let keyring = config(&text, &[]).session.keyring;
+    let keyring = config(&text, &[]).session.keys.ring(Timestamp::from_unix_seconds(0)).unwrap();
     assert_eq!(keyring.keys().count(), 1);
     assert_eq!(keyring.sealing().id(), SealingKey::parse(own).unwrap().id());
 }

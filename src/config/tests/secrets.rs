@@ -1,16 +1,20 @@
 //! Secrets: where they may come from, how keys are put in order, and that no message, `Debug` or JSON repeats
 //! one.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 use std::fs::{self, Permissions};
+use std::io::Write;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use crate::auth::entropy::Entropy;
 use crate::auth::keyring::SealingKey;
+use crate::auth::keyring::activation::Duty;
 use crate::auth::time::Timestamp;
 use crate::config::problem::{Problems, Stage};
 use crate::config::render::{self, Style};
+use crate::config::session_keys::SessionKeys;
 use crate::config::source::Environment;
 use crate::config::tests::{GOOD, environment, parsed};
 use crate::config::{Loaded, load, parse_text};
@@ -23,8 +27,17 @@ fn key(created: i64) -> (String, String) {
     (key.id().to_string(), text.expose().clone())
 }
 
+/// When all the keys of these tests are old enough.
+const NOW: Timestamp = Timestamp::from_unix_seconds(1_000_000);
+
+/// The ids of the ring as it is then, the sealing one first.
+fn ids_at(loaded: &Loaded, now: Timestamp) -> Vec<String> {
+    let ring = loaded.config.session.keys.ring(now).unwrap();
+    ring.keys().map(|key| key.id().to_string()).collect()
+}
+
 fn ids(loaded: &Loaded) -> Vec<String> {
-    loaded.config.session.keyring.keys().map(|key| key.id().to_string()).collect()
+    ids_at(loaded, NOW)
 }
 
 /// Parses a good file with these session settings, in this folder, without a key from the environment.
@@ -51,23 +64,100 @@ fn in_a_list_the_first_key_seals() {
 }
 
 #[test]
-fn in_a_directory_the_newest_key_seals() {
+fn in_a_directory_the_newest_key_that_is_old_enough_seals() {
     let folder = tempfile::tempdir().unwrap();
     let keys = folder.path().join("keys");
     fs::create_dir_all(keys.join("..data")).unwrap();
+    fs::create_dir_all(keys.join("lost+found")).unwrap();
     let [(first, first_text), (second, second_text), (third, third_text)] = [key(300), key(100), key(200)];
     write_private(&keys.join("b"), &first_text);
     write_private(&keys.join("a"), &second_text);
+    write_private(&keys.join("twin-of-a"), &second_text);
     // The way Kubernetes mounts a Secret: links into a hidden directory.
     write_private(&keys.join("..data/c"), &third_text);
     symlink("..data/c", keys.join("c")).unwrap();
     write_private(&keys.join("password"), "a password of at least thirty-two bytes");
     write_private(&keys.join(".hidden"), "not a key");
-    let loaded = with_session(folder.path(), "key_files = \"keys\"").unwrap();
-    let ids = ids(&loaded);
-    assert_eq!(ids.get(..3).unwrap(), [first, third, second]);
-    assert_eq!(ids.len(), 4);
+    let loaded = with_session(folder.path(), "key_files = \"keys\"\nkey_activation = \"1m\"").unwrap();
     assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+    let at = |second| ids_at(&loaded, Timestamp::from_unix_seconds(second));
+    for (second_of_day, seals) in [(360, &first), (359, &third), (260, &third), (259, &second)] {
+        let ids = at(second_of_day);
+        assert_eq!((ids.first(), ids.len()), (Some(seals), 4), "{second_of_day}");
+    }
+    let password = SealingKey::parse("a password of at least thirty-two bytes").unwrap().id().to_string();
+    assert_eq!(at(159).first(), Some(&password), "a key that tells no age is the oldest");
+}
+
+#[test]
+fn the_first_place_decides_which_key_seals() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = folder.path().join("keys");
+    fs::create_dir(&keys).unwrap();
+    let [(single, single_text), (old, old_text), (new, new_text)] = [key(50), key(100), key(200)];
+    write_private(&folder.path().join("single"), &single_text);
+    write_private(&keys.join("old"), &old_text);
+    write_private(&keys.join("new"), &new_text);
+    let loaded = with_session(folder.path(), "key_files = [\"single\", \"keys\"]").unwrap();
+    assert_eq!(ids(&loaded), [single.as_str(), new.as_str(), old.as_str()]);
+    let loaded = with_session(folder.path(), "key_files = [\"keys\", \"single\"]").unwrap();
+    assert_eq!(ids(&loaded), [new.as_str(), old.as_str(), single.as_str()]);
+    let listed = loaded.config.session.keys.list(Timestamp::from_unix_seconds(201));
+    let duties: Vec<(String, Duty)> =
+        listed.iter().map(|listed| (listed.key.id().to_string(), listed.duty)).collect();
+    let until = Timestamp::from_unix_seconds(800);
+    assert_eq!(duties, [(new, Duty::Waits { until }), (old, Duty::Seals), (single, Duty::Opens)]);
+}
+
+#[test]
+fn keys_are_read_again_whole_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = folder.path().join("keys");
+    fs::create_dir(&keys).unwrap();
+    let [(old, old_text), (new, new_text)] = [key(100), key(200)];
+    write_private(&keys.join("old"), &old_text);
+    let found = with_session(folder.path(), "key_files = [\"keys\"]").unwrap().config.session.keys;
+    assert!(found.may_change());
+    let ids = |keys: &SessionKeys| {
+        let ring = keys.ring(NOW).unwrap();
+        ring.keys().map(|key| key.id().to_string()).collect::<Vec<_>>()
+    };
+    write_private(&keys.join("new"), &new_text);
+    assert_eq!(ids(&found), [old.as_str()], "what was found stays as it is");
+    assert_eq!(ids(&found.read_again().unwrap()), [new.as_str(), old.as_str()]);
+    for broken in ["", "\n", "short", &new_text[..50]] {
+        write_private(&keys.join("broken"), broken);
+        let faults = found.read_again().unwrap_err();
+        assert_eq!(faults.len(), 1, "{broken}");
+        assert!(faults[0].to_string().contains("keys/broken"), "{faults:?}");
+        assert_eq!(found.read_again().unwrap_err(), faults, "the same trouble compares equal");
+    }
+    fs::remove_file(keys.join("broken")).unwrap();
+    for name in ["old", "new"] {
+        fs::remove_file(keys.join(name)).unwrap();
+    }
+    assert!(found.read_again().unwrap_err()[0].to_string().contains("it holds no key file"));
+    fs::remove_dir(&keys).unwrap();
+    assert!(found.read_again().is_err());
+    for number in 0..65 {
+        let (_, text) = key(number);
+        fs::create_dir_all(&keys).unwrap();
+        write_private(&keys.join(format!("{number}")), &text);
+    }
+    assert!(found.read_again().unwrap_err()[0].to_string().contains("more than 64 files"));
+}
+
+#[test]
+fn keys_that_are_given_only_once_are_not_looked_for_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, text) = key(100);
+    let keys = |session: &str| with_session(folder.path(), session).unwrap().config.session.keys;
+    assert!(!keys(&format!("keys = ['{text}']")).may_change());
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    writer.write_all(text.as_bytes()).unwrap();
+    drop(writer);
+    let piped = keys(&format!("key_files = ['/proc/self/fd/{}']", reader.as_raw_fd()));
+    assert!(!piped.may_change());
 }
 
 #[test]

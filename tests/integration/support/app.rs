@@ -30,7 +30,7 @@ impl App {
         let output = |lines: &Lines| Output { sink: Sink::Memory(lines.clone()), format: Format::Json };
         let outputs = Outputs { access: output(&access), audit: vec![output(&audit)] };
         let settings = AppSettings::new(config).unwrap_or_else(|error| panic!("{error}"));
-        let running = app::start(&settings, outputs, clock).unwrap_or_else(|error| panic!("{error}"));
+        let running = app::start(settings, outputs, clock).unwrap_or_else(|error| panic!("{error}"));
         let (address, admin) = (of(running.address()), of(running.admin_address()));
         Self { running, address, admin, access, audit }
     }
