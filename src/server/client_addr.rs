@@ -4,9 +4,11 @@
 use std::net::{IpAddr, SocketAddr};
 
 use http::HeaderMap;
+use http::header::FORWARDED;
 use ipnet::IpNet;
 
 use crate::auth::identity_headers::PeerTrust;
+use crate::server::forwarded;
 use crate::server::site::Scheme;
 
 /// The other end of a connection.
@@ -63,7 +65,8 @@ impl TrustedPeers {
 pub struct ClientAddr {
     /// May the peer speak for others?
     pub trust: PeerTrust,
-    /// The client's address: the first one from the right of `X-Forwarded-For` that is not a trusted proxy.
+    /// The client's address: the first one from the right of `X-Forwarded-For` or `Forwarded` that is not a
+    /// trusted proxy's.
     pub ip: Option<IpAddr>,
     /// The whole `X-Forwarded-For` for the upstream.
     pub forwarded_for: Option<String>,
@@ -91,19 +94,52 @@ impl ClientAddr {
                 forwarded_scheme: None,
             },
             PeerTrust::Trusted => {
-                let chain = forwarded_chain(headers);
-                let ip = client_of(&chain, trusted).or(peer_ip);
+                let word = Word::read(trusted, headers);
                 let own = peer_ip.map(|ip| ip.to_string());
-                let links: Vec<&str> = chain.iter().copied().chain(own.as_deref()).collect();
+                let links: Vec<&str> = word.chain.iter().map(String::as_str).chain(own.as_deref()).collect();
                 Self {
                     trust,
-                    ip,
+                    ip: word.client.or(peer_ip),
                     forwarded_for: (!links.is_empty()).then(|| links.join(", ")),
-                    forwarded_host: only(headers, "x-forwarded-host").map(str::to_ascii_lowercase),
-                    forwarded_scheme: only(headers, "x-forwarded-proto").and_then(scheme),
+                    forwarded_host: word.host.map(|host| host.to_ascii_lowercase()),
+                    forwarded_scheme: word.scheme.as_deref().and_then(scheme),
                 }
             }
         }
+    }
+}
+
+/// What a trusted peer says of the client. `X-Forwarded-*` is what proxies write today and counts alone where any
+/// of it is there; else `Forwarded` (RFC 7239) does. The two are never mixed: an outer proxy may have set only one
+/// of them, and the other may be the client's own.
+struct Word {
+    chain: Vec<String>,
+    client: Option<IpAddr>,
+    host: Option<String>,
+    scheme: Option<String>,
+}
+
+impl Word {
+    fn read(trusted: &TrustedPeers, headers: &HeaderMap) -> Self {
+        let legacy = ["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"];
+        if legacy.iter().any(|name| headers.contains_key(*name)) || !headers.contains_key(FORWARDED) {
+            let chain = forwarded_chain(headers);
+            return Self {
+                client: client_of(&chain, trusted).map(|(_, ip)| ip),
+                chain: chain.into_iter().map(str::to_owned).collect(),
+                host: only(headers, "x-forwarded-host").map(str::to_owned),
+                scheme: only(headers, "x-forwarded-proto").map(str::to_owned),
+            };
+        }
+        let mut elements = forwarded::elements(headers).unwrap_or_default();
+        let chain: Vec<String> = elements.iter().map(|one| one.from.clone().unwrap_or_default()).collect();
+        let links: Vec<&str> = chain.iter().map(String::as_str).collect();
+        // The proxy that took the request from the client is the one that knows what the client asked for.
+        let edge = client_of(&links, trusted);
+        let seen =
+            edge.and_then(|(index, _)| elements.get_mut(index)).map(std::mem::take).unwrap_or_default();
+        let readable = links.iter().filter_map(|link| address(link)).map(|ip| ip.to_string()).collect();
+        Self { client: edge.map(|(_, ip)| ip), chain: readable, host: seen.host, scheme: seen.scheme }
     }
 }
 
@@ -114,13 +150,13 @@ fn forwarded_chain(headers: &HeaderMap) -> Vec<&str> {
     texts.flat_map(|text| text.split(',')).map(str::trim).filter(|link| !link.is_empty()).collect()
 }
 
-/// The first address from the right that is not a trusted proxy's. What cannot be read ends the walk: nothing
-/// to its left can be vouched for.
-fn client_of(chain: &[&str], trusted: &TrustedPeers) -> Option<IpAddr> {
+/// The first address from the right that is not a trusted proxy's, and its place. What cannot be read ends the
+/// walk: nothing to its left can be vouched for.
+fn client_of(chain: &[&str], trusted: &TrustedPeers) -> Option<(usize, IpAddr)> {
     let mut client = None;
-    for link in chain.iter().rev() {
+    for (index, link) in chain.iter().enumerate().rev() {
         let Some(address) = address(link) else { return client };
-        client = Some(address);
+        client = Some((index, address));
         if !trusted.holds(address) {
             return client;
         }
@@ -207,6 +243,35 @@ mod tests {
         let client = ClientAddr::read(peer("10.0.0.2:5"), &lan(), &headers);
         assert_eq!(client.forwarded_host, None);
         assert_eq!(client.forwarded_scheme, Some(Scheme::Https));
+    }
+
+    #[test]
+    fn forwarded_tells_what_the_proxy_at_the_edge_saw() {
+        let chain = "for=6.6.6.6;host=evil.example, for=198.51.100.7;host=App.example;proto=https, \
+                     for=10.1.1.1;host=inner;proto=http";
+        let client = ClientAddr::read(peer("10.0.0.2:5"), &lan(), &forwarded(&[("forwarded", chain)]));
+        assert_eq!(client.ip, Some("198.51.100.7".parse().unwrap()));
+        assert_eq!(client.forwarded_host.as_deref(), Some("app.example"));
+        assert_eq!(client.forwarded_scheme, Some(Scheme::Https));
+        assert_eq!(client.forwarded_for.as_deref(), Some("6.6.6.6, 198.51.100.7, 10.1.1.1, 10.0.0.2"));
+        let stranger = ClientAddr::read(peer("203.0.113.9:5"), &lan(), &forwarded(&[("forwarded", chain)]));
+        assert_eq!((stranger.ip, stranger.forwarded_host), (Some("203.0.113.9".parse().unwrap()), None));
+    }
+
+    #[test]
+    fn the_two_ways_of_saying_it_are_not_mixed() {
+        let both = [("x-forwarded-for", "198.51.100.7"), ("forwarded", "for=6.6.6.6;host=evil.example")];
+        let client = ClientAddr::read(peer("10.0.0.2:5"), &lan(), &forwarded(&both));
+        assert_eq!((client.ip, client.forwarded_host), (Some("198.51.100.7".parse().unwrap()), None));
+    }
+
+    #[test]
+    fn a_forwarded_that_cannot_be_read_says_nothing() {
+        for text in ["for=\"198.51.100.7", "for=unknown;host=evil.example", "host=evil.example"] {
+            let client = ClientAddr::read(peer("10.0.0.2:5"), &lan(), &forwarded(&[("forwarded", text)]));
+            assert_eq!(client.ip, Some("10.0.0.2".parse().unwrap()), "{text}");
+            assert_eq!(client.forwarded_host, None, "{text}");
+        }
     }
 
     #[test]

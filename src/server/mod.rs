@@ -28,6 +28,7 @@ pub mod data_thread;
 mod exchange;
 mod form;
 mod forward;
+mod forwarded;
 mod intake;
 pub mod listener;
 pub mod live;
