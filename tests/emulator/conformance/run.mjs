@@ -8,6 +8,8 @@
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
 import { test } from 'node:test';
 
 import { WorkOS } from '@workos-inc/node';
@@ -82,11 +84,21 @@ async function signIn(browser, label, session) {
   });
 }
 
-async function advance(seconds) {
-  const body = JSON.stringify({ advance_ms: seconds * 1000 });
-  const response = await fetch(new URL('/_control/v1/clock', emulator), { method: 'POST', body });
-  assert.equal(response.status, 200);
+/** Signs Ben in, who has to choose his organization. */
+async function signInTo(browser, organization) {
+  const { url, codeVerifier } = await people.getAuthorizationUrlWithPKCE({ provider: 'authkit', redirectUri });
+  const choice = await browser.press(await browser.visit(url), 'Ben');
+  const { arrived } = await browser.press(choice, organization);
+  return people.authenticateWithCode({ code: arrived.searchParams.get('code'), codeVerifier });
 }
+
+async function control(path, fields) {
+  const init = { method: 'POST', body: JSON.stringify(fields) };
+  const response = await fetch(new URL(`/_control/v1/${path}`, emulator), init);
+  assert.equal(response.status, 200, path);
+}
+
+const advance = (seconds) => control('clock', { advance_ms: seconds * 1000 });
 
 async function verify(accessToken) {
   const keys = createRemoteJWKSet(new URL(people.getJwksUrl(clientId)));
@@ -195,6 +207,98 @@ test('sessions are listed and revoked', async () => {
   await assert.rejects(attempt, refusedAs('invalid_grant'));
   const events = await workos.events.listEvents({ events: ['session.revoked'] });
   assert.ok(events.data.some((event) => event.data.id === sid));
+});
+
+test('sessions are walked page by page', async () => {
+  const first = await signIn(new Browser(), 'Cleo');
+  await signIn(new Browser(), 'Cleo');
+  await signIn(new Browser(), 'Cleo');
+  const page = await people.listSessions(first.user.id, { limit: 2 });
+  assert.equal(page.data.length, 2);
+  assert.ok(page.listMetadata.after);
+  const all = await (await people.listSessions(first.user.id)).autoPagination();
+  const statuses = new Set(all.map((session) => session.status));
+  assert.ok(all.length >= 3 && statuses.has('active'), [...statuses].join());
+});
+
+test('memberships are listed with the name of their organization', async () => {
+  const [ada] = (await people.listUsers({ email: 'ada@example.com' })).data;
+  const list = await people.listOrganizationMemberships({ userId: ada.id, statuses: ['active', 'pending'] });
+  assert.deepEqual(list.data.map((membership) => membership.organizationName), ['Acme']);
+  assert.equal(list.data[0].role.slug, 'admin');
+});
+
+test('a person changes the organization, and steps up where it asks for more', async () => {
+  const browser = new Browser();
+  const ben = await signInTo(browser, 'Acme');
+  const organizations = await workos.organizations.listOrganizations();
+  const globex = organizations.data.find((organization) => organization.name === 'Globex');
+  const into = (tokens) =>
+    people.authenticateWithRefreshToken({ refreshToken: tokens.refreshToken, organizationId: globex.id });
+  assert.equal((await verify((await into(ben)).accessToken)).org_id, globex.id);
+
+  await control('organizations/Globex', { sso_required: true });
+  const acme = await signInTo(new Browser(), 'Acme');
+  const asked = { name: 'AuthenticationException', status: 400, code: 'sso_required' };
+  await assert.rejects(into(acme), (thrown) => {
+    assert.deepEqual(thrown.rawData.connection_ids, ['conn_01DEMOGLOBEX00000000000000']);
+    return Object.entries(asked).every(([name, value]) => thrown[name] === value);
+  });
+  const { url, codeVerifier } = await people.getAuthorizationUrlWithPKCE({
+    provider: 'authkit',
+    organizationId: globex.id,
+    loginHint: 'ben@example.com',
+    redirectUri,
+  });
+  const { arrived } = await new Browser().visit(url);
+  const stepped = await people.authenticateWithCode({ code: arrived.searchParams.get('code'), codeVerifier });
+  assert.equal(stepped.authenticationMethod, 'SSO');
+  assert.equal((await verify((await into(stepped)).accessToken)).org_id, globex.id);
+  await control('organizations/Globex', { sso_required: false });
+});
+
+test('a webhook arrives, and the SDK believes its signature and no other', async () => {
+  const letters = [];
+  const server = createServer(async (request, response) => {
+    let payload = '';
+    for await (const part of request) payload += part;
+    letters.push({ payload, sigHeader: request.headers['workos-signature'] });
+    response.writeHead(200).end();
+    server.emit('letter');
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const endpointUrl = `http://127.0.0.1:${server.address().port}/webhook`;
+  const endpoint = await workos.webhooks.createWebhookEndpoint({ endpointUrl, events: ['session.revoked'] });
+  assert.match(endpoint.secret, /^whsec_/);
+
+  const { user, accessToken } = await signIn(new Browser(), 'Ada');
+  const { sid } = await verify(accessToken);
+  const arrival = once(server, 'letter');
+  await people.revokeSession({ sessionId: sid });
+  await arrival;
+  const { secret } = endpoint;
+  const event = await workos.webhooks.constructEvent({ ...letters[0], secret });
+  assert.equal(event.event, 'session.revoked');
+  assert.equal(event.data.id, sid);
+  assert.equal(event.data.userId, user.id);
+  const listed = await workos.events.listEvents({ events: ['session.revoked', 'user.deleted'], order: 'desc' });
+  assert.deepEqual(listed.data[0].data, event.data);
+
+  for (const [order, believed] of [
+    [{}, true],
+    [{ signature: 'wrong' }, false],
+    [{ signature: 'tampered' }, false],
+    [{ timestamp_ms: Date.now() - 3_600_000 }, false],
+  ]) {
+    await control('webhooks/deliver', { event_id: event.id, ...order });
+    const attempt = workos.webhooks.constructEvent({ ...letters.at(-1), secret });
+    await (believed ? attempt : assert.rejects(attempt, { name: 'SignatureVerificationException' }));
+  }
+  const disabled = await workos.webhooks.updateWebhookEndpoint({ id: endpoint.id, status: 'disabled' });
+  assert.equal(disabled.status, 'disabled');
+  await workos.webhooks.deleteWebhookEndpoint({ id: endpoint.id });
+  assert.equal((await workos.webhooks.listWebhookEndpoints()).data.length, 0);
+  server.close();
 });
 
 test('the logout URL ends the session and the browser forgets the person', async () => {

@@ -6,10 +6,13 @@ use http::StatusCode;
 use serde_json::json;
 
 use crate::errors;
+use crate::events;
 use crate::ids;
-use crate::rows::{Pair, Session};
+use crate::rows::{Grant, Pair, Session};
 use crate::sessions::{self, Standing};
+use crate::step_up::{self, Way};
 use crate::store::Store;
+use crate::switches::LateRefresh;
 use crate::wire::{Answer, Call, Fields, Reply};
 
 /// How long a code can be exchanged (<https://workos.com/docs/authkit>).
@@ -69,9 +72,12 @@ fn by_code(store: &mut Store, call: &Call, fields: &Fields, client_id: &str) -> 
         (Some(challenge), Some(verifier)) if is_verifier(verifier) && ids::s256(verifier) == *challenge => {}
         (Some(_), Some(_) | None) => return Err(invalid_grant("The code verifier is missing or wrong.")),
     }
-    let now_ms = store.clock.now_ms();
-    let user = store.users.get_mut(&issued.grant.user_id).ok_or_else(refused)?;
-    user.last_sign_in_ms = Some(now_ms);
+    let Grant { user_id, authentication_method, connection_id, organization_id, .. } = &issued.grant;
+    let way = Way { method: authentication_method, connection_id: connection_id.as_deref() };
+    if let Some(refusal) = step_up::refusal(store, user_id, way, organization_id.as_deref()) {
+        return Err(refusal);
+    }
+    note_sign_in(store, user_id).ok_or_else(refused)?;
     let opened = sessions::open(store, client_id, issued.grant, fields, call.padding);
     let (session, pair) = opened.map_err(cannot_sign)?;
     success(store, &session, &pair)
@@ -91,6 +97,9 @@ fn by_refresh_token(store: &mut Store, call: &Call, fields: &Fields, client_id: 
     let token = session.refresh_tokens.iter().find(|token| token.text == presented);
     if let Some(spent) = token.and_then(|token| token.spent.as_ref()) {
         if store.clock.now_ms() > spent.at_ms.saturating_add(REPLAY_WINDOW_MS) {
+            if store.switches.late_refresh == LateRefresh::EndsSession {
+                sessions::revoke(store, &session.id);
+            }
             return Err(invalid_grant("Refresh token already exchanged."));
         }
         let mut as_then = session.clone();
@@ -101,7 +110,15 @@ fn by_refresh_token(store: &mut Store, call: &Call, fields: &Fields, client_id: 
         None => session.organization_id.clone(),
         Some(id) => Some(id.to_owned()),
     };
-    if let Some(id) = &organization {
+    check_organization(store, &session, organization.as_deref())?;
+    let renewed = sessions::renew(store, session, organization, call.padding);
+    let (session, pair) = renewed.map_err(cannot_sign)?;
+    success(store, &session, &pair)
+}
+
+/// Whether the session may have tokens for this organization.
+fn check_organization(store: &Store, session: &Session, organization: Option<&str>) -> Result<(), Reply> {
+    if let Some(id) = organization {
         if store.organizations.get(id).is_none() {
             return Err(errors::oauth("organization_not_found", "The organization was not found."));
         }
@@ -110,9 +127,22 @@ fn by_refresh_token(store: &mut Store, call: &Call, fields: &Fields, client_id: 
             return Err(errors::oauth("organization_membership_not_found", text));
         }
     }
-    let renewed = sessions::renew(store, session, organization, call.padding);
-    let (session, pair) = renewed.map_err(cannot_sign)?;
-    success(store, &session, &pair)
+    let way = Way { method: &session.authentication_method, connection_id: session.connection_id.as_deref() };
+    step_up::refusal(store, &session.user_id, way, organization).map_or(Ok(()), Err)
+}
+
+/// Notes the sign-in with the person; `None` when there is no such person any more.
+fn note_sign_in(store: &mut Store, user_id: &str) -> Option<()> {
+    let now_ms = store.clock.now_ms();
+    let tells = store.switches.user_updated_on_sign_in;
+    let user = store.users.get_mut(user_id)?;
+    user.last_sign_in_ms = Some(now_ms);
+    if tells {
+        user.updated_ms = now_ms;
+        let body = user.json();
+        events::note(store, "user.updated", body);
+    }
+    Some(())
 }
 
 fn success(store: &Store, session: &Session, pair: &Pair) -> Answer {

@@ -51,6 +51,7 @@ fn arrival(store: &Store, call: &Call, flow: &Flow) -> Option<Arrival> {
     let hinted = flow.login_hint.as_deref().filter(|_| store.signs_in_by_hint);
     let hinted = hinted.and_then(|email| store.user_by_email(email));
     let remembered = browser::remembered(store, call).filter(|arrival| flow.accepts(store, arrival));
+    let remembered = remembered.map(|arrival| arrival.sent_through(store, flow));
     match (hinted, remembered) {
         (Some(user), Some(arrival)) if arrival.user_id == user.id => Some(arrival),
         (Some(user), _) => Some(Arrival::now(store, flow, user)),
@@ -96,6 +97,7 @@ fn read(store: &Store, call: &Call) -> Result<Flow, Reply> {
         state: call.raw_query("state").map(str::to_owned),
         challenge,
         provider,
+        connection_id: None,
         organization_id: None,
         login_hint: call.query("login_hint"),
         screen,
@@ -128,6 +130,7 @@ fn select(store: &mut Store, call: &Call, mut flow: Flow) -> Result<Flow, Reply>
             flow.organization_id = owner.map(|organization| organization.id.clone());
             let missing = flow.organization_id.is_none();
             flow.provider = Some("SSO".to_owned());
+            flow.connection_id = Some(id.to_owned());
             missing.then_some(("connection_invalid", "The connection does not exist."))
         }
         (_, _, _) => Some(("ambiguous_connection_selector", "Only one connection selector is allowed.")),

@@ -2,7 +2,7 @@
 //! `GET /user_management/sessions/logout` (<https://workos.com/docs/authkit/sessions>).
 
 use crate::errors;
-use crate::flow::Arrival;
+use crate::flow::{Arrival, Proof};
 use crate::pages;
 use crate::redirects;
 use crate::rows::Browser;
@@ -22,7 +22,9 @@ pub(crate) fn remembered(store: &Store, call: &Call) -> Option<Arrival> {
         browser: Some(id.to_owned()),
         organization_id: browser.organization_id.clone(),
         authentication_method: browser.authentication_method.clone(),
+        connection_id: browser.connection_id.clone(),
         auth_time_ms: browser.auth_time_ms,
+        proof: Proof::Before,
     })
 }
 
@@ -32,6 +34,7 @@ pub(crate) fn remember(store: &mut Store, id: &str, arrival: &Arrival, organizat
         user_id: arrival.user_id.clone(),
         organization_id,
         authentication_method: arrival.authentication_method.clone(),
+        connection_id: arrival.connection_id.clone(),
         auth_time_ms: arrival.auth_time_ms,
     };
     store.browsers.insert(id, browser);

@@ -5,13 +5,15 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// The last instant the emulator can be set to: the end of the year 9999, in Unix milliseconds.
 pub(crate) const LAST_MS: u64 = 253_402_300_799_000;
 
 /// Milliseconds since the Unix epoch, as the emulator sees them.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Clock {
     /// Runs with the system's clock, so many milliseconds ahead.
     Running {
@@ -44,6 +46,14 @@ impl Clock {
         match self {
             Self::Running { ahead_ms } => *ahead_ms = ahead_ms.saturating_add(by_ms).min(LAST_MS),
             Self::Stopped { at_ms } => *at_ms = at_ms.saturating_add(by_ms).min(LAST_MS),
+        }
+    }
+
+    /// How many real milliseconds pass until this instant; `None` while time stands still.
+    pub(crate) fn real_ms_until(&self, at_ms: u64) -> Option<u64> {
+        match self {
+            Self::Running { .. } => Some(at_ms.saturating_sub(self.now_ms())),
+            Self::Stopped { .. } => None,
         }
     }
 

@@ -4,12 +4,15 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::clock::LAST_MS;
+use crate::deliveries;
 use crate::errors;
+use crate::events;
 use crate::ids;
 use crate::mutations;
 use crate::rows::{RefreshToken, Session, User};
 use crate::sessions;
 use crate::store::Store;
+use crate::switches;
 use crate::tokens::{Issuer, OldKeys};
 use crate::wire::{self, Answer, Call, Reply};
 
@@ -51,6 +54,23 @@ pub(crate) fn answer(store: &mut Store, call: &Call, method: &str, path: &[&str]
             json!({ "requests": [] })
         }
         ("GET", ["v1", "state"]) => state(store),
+        (method, ["v1", path @ ..]) => return behaviour(store, call, method, path),
+        (_, _) => return Err(errors::not_found()),
+    };
+    Ok(Reply::ok(&body))
+}
+
+/// The calls about how the emulator behaves, and about events.
+fn behaviour(store: &mut Store, call: &Call, method: &str, path: &[&str]) -> Answer {
+    let body = match (method, path) {
+        ("GET", ["switches"]) => json!(store.switches),
+        ("POST", ["switches"]) => switches::set(store, call)?,
+        ("GET", ["lifetimes"]) => json!(store.lifetimes),
+        ("POST", ["lifetimes"]) => switches::set_lifetimes(store, call)?,
+        ("POST", ["organizations", organization]) => switches::set_rules(store, call, organization)?,
+        ("POST", ["roles", slug]) => switches::set_role(store, call, slug)?,
+        ("POST", ["events"]) => return events::push(store, call),
+        ("GET", ["webhooks", "deliveries"]) => return Ok(deliveries::list(store, call)),
         (_, _) => return Err(errors::not_found()),
     };
     Ok(Reply::ok(&body))

@@ -1,6 +1,7 @@
 //! The emulator as a value: settings in, a running thread out.
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::{io, thread};
 
@@ -10,6 +11,7 @@ use tokio::sync::oneshot;
 use crate::clock::{self, Clock};
 use crate::seed::Seed;
 use crate::server;
+use crate::state;
 use crate::store::Store;
 
 /// How the emulator is to run.
@@ -23,6 +25,9 @@ pub struct Settings {
     pub seed: Seed,
     /// Unix milliseconds at which time stands still until it is moved; `None` is the system's time.
     pub virtual_time_ms: Option<u64>,
+    /// A file that everything is kept in, so that another emulator can go on from it. When it exists,
+    /// it takes the place of the seed and of the clock.
+    pub state: Option<PathBuf>,
     /// Whether a `login_hint` that names a known person signs them in without a page.
     pub auto_login_hint: bool,
 }
@@ -35,6 +40,7 @@ impl Default for Settings {
             public_url: None,
             seed: Seed::demo(),
             virtual_time_ms: None,
+            state: None,
             auto_login_hint: true,
         }
     }
@@ -60,8 +66,8 @@ impl Emulator {
     ///
     /// # Errors
     ///
-    /// The address cannot be bound, the thread cannot be started, or the seed makes no sense
-    /// (`InvalidInput`).
+    /// The address cannot be bound, the thread cannot be started, the seed makes no sense
+    /// (`InvalidInput`), or the state file cannot be read (`InvalidData` when it makes no sense) or written.
     pub fn start(settings: Settings) -> io::Result<Self> {
         let listener = TcpListener::bind(settings.listen)?;
         listener.set_nonblocking(true)?;
@@ -69,8 +75,13 @@ impl Emulator {
         let origin = settings.public_url.unwrap_or_else(|| format!("http://{address}"));
         let origin = origin.trim_end_matches('/').to_owned();
         let clock = Clock::new(settings.virtual_time_ms);
-        let mut store = Store::new(settings.seed, origin, address.port(), clock)
+        let continues = settings.state.as_deref().is_some_and(state::exists);
+        let seed = if continues { Seed::default() } else { settings.seed };
+        let mut store = Store::new(seed, origin, address.port(), clock)
             .map_err(|text| io::Error::new(io::ErrorKind::InvalidInput, text))?;
+        if let Some(path) = &settings.state {
+            state::open(path, &mut store)?;
+        }
         store.signs_in_by_hint = settings.auto_login_hint;
         let shared = Arc::new(Mutex::new(store));
         let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;

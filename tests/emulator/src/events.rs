@@ -1,39 +1,86 @@
 //! What happened, in order, and `GET /events` (<https://workos.com/docs/events/data-syncing/events-api>).
+//!
+//! Every event goes through [`publish`], which hands it to the webhook endpoints as well.
 
-use std::collections::VecDeque;
-
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::clock::{parse_rfc3339, rfc3339};
+use crate::deliveries;
 use crate::errors;
+use crate::flow::Arrival;
 use crate::ids;
 use crate::lists::{self, Order};
 use crate::store::Store;
-use crate::wire::{Answer, Call};
+use crate::wire::{self, Answer, Call, Reply};
 
 /// Events kept; the oldest are forgotten.
-const KEPT_EVENTS: usize = 10_000;
+pub(crate) const KEPT_EVENTS: usize = 10_000;
 
-/// The newest events, oldest first.
-#[derive(Debug, Default)]
-pub(crate) struct Events(VecDeque<Event>);
-
-#[derive(Debug)]
-struct Event {
-    id: String,
-    name: &'static str,
-    created_ms: u64,
-    data: Value,
+/// One event, as lists and webhooks show it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Event {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) created_ms: u64,
+    pub(crate) client_id: Option<String>,
+    pub(crate) data: Value,
 }
 
-impl Events {
-    /// Notes that something happened to the object `data`.
-    pub(crate) fn push(&mut self, name: &'static str, now_ms: u64, data: Value) {
-        if self.0.len() >= KEPT_EVENTS {
-            self.0.pop_front();
-        }
-        self.0.push_back(Event { id: ids::id("event", now_ms), name, created_ms: now_ms, data });
+/// Notes that something happened to the object `data`, and tells the webhook endpoints.
+pub(crate) fn note(store: &mut Store, name: &str, data: Value) {
+    let now_ms = store.clock.now_ms();
+    let id = ids::id("event", now_ms);
+    publish(store, Event { id, name: name.to_owned(), created_ms: now_ms, client_id: None, data });
+}
+
+/// Notes that a person has shown who they are. Impersonation and methods without an event pass silently.
+pub(crate) fn note_authentication(store: &mut Store, arrival: &Arrival, organization_id: Option<&str>) {
+    let kind = match arrival.authentication_method.as_str() {
+        "MagicAuth" => "magic_auth",
+        "Passkey" => "passkey",
+        "Password" => "password",
+        "SSO" => "sso",
+        other if other.ends_with("OAuth") => "oauth",
+        _ => return,
+    };
+    let mut data = success_of(store, kind, &arrival.user_id);
+    if let Some(members) = data.as_object_mut().filter(|_| kind == "sso") {
+        let connection_id = &arrival.connection_id;
+        let sso =
+            json!({ "organization_id": organization_id, "connection_id": connection_id, "session_id": null });
+        members.insert("sso".to_owned(), sso);
     }
+    note(store, &format!("authentication.{kind}_succeeded"), data);
+}
+
+/// Notes that a person has taken one more step of authentication: `mfa`, `email_verification`.
+pub(crate) fn note_step(store: &mut Store, kind: &str, user_id: &str) {
+    let data = success_of(store, kind, user_id);
+    note(store, &format!("authentication.{kind}_succeeded"), data);
+}
+
+/// `POST events` of the control interface: any event, as if it had happened at WorkOS.
+pub(crate) fn push(store: &mut Store, call: &Call) -> Answer {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Pushed {
+        event: String,
+        data: Value,
+        id: Option<String>,
+        created_ms: Option<u64>,
+        client_id: Option<String>,
+    }
+    let Pushed { event: name, data, id, created_ms, client_id } = wire::parse(call)?;
+    if !data.is_object() {
+        return Err(errors::invalid("data is an object"));
+    }
+    let now_ms = store.clock.now_ms();
+    let id = id.unwrap_or_else(|| ids::id("event", now_ms));
+    let created_ms = created_ms.unwrap_or(now_ms);
+    let event = Event { id, name, created_ms, client_id, data };
+    let event = publish(store, event);
+    Ok(Reply::ok(&event.json()))
 }
 
 /// `GET /events`: `events`, `organization_id`, `range_start`, `range_end` and paging; oldest first.
@@ -44,33 +91,57 @@ pub(crate) fn list(store: &Store, call: &Call) -> Answer {
         let Some(text) = call.query(name) else {
             return Ok(None);
         };
-        let instant = parse_rfc3339(&text).map(Some);
-        instant.ok_or_else(|| errors::invalid(&format!("{name} must be an RFC 3339 timestamp.")))
+        let instant = parse_rfc3339(&text).filter(|_| text.ends_with('Z')).map(Some);
+        instant
+            .ok_or_else(|| errors::invalid(&format!("{name} must be an RFC 3339 timestamp in UTC, with Z.")))
     };
     let (start, end) = (bound("range_start")?, bound("range_end")?);
     let wanted = |event: &Event| {
-        (names.is_empty() || names.iter().any(|name| name == event.name))
+        (names.is_empty() || names.contains(&event.name))
             && organization.as_deref().is_none_or(|id| event.concerns(id))
             && start.is_none_or(|start| event.created_ms >= start)
             && end.is_none_or(|end| event.created_ms < end)
     };
-    let rows = store.events.0.iter().map(|event| (event.id.as_str(), event));
+    let rows = store.events.rows().map(|event| (event.id.as_str(), event));
     Ok(lists::page(call, rows, wanted, Order::Ascending, Event::json)?.forward_reply())
 }
 
 impl Event {
-    fn concerns(&self, organization_id: &str) -> bool {
-        let of = |name: &str| self.data.get(name).and_then(Value::as_str) == Some(organization_id);
-        of("organization_id") || of("id")
-    }
-
-    fn json(&self) -> Value {
+    /// The envelope, the same in lists and in webhooks.
+    pub(crate) fn json(&self) -> Value {
         json!({
             "object": "event",
             "id": self.id,
             "event": self.name,
             "created_at": rfc3339(self.created_ms),
+            "context": { "client_id": self.client_id },
             "data": self.data,
         })
     }
+
+    fn concerns(&self, organization_id: &str) -> bool {
+        let of = |name: &str| self.data.get(name).and_then(Value::as_str) == Some(organization_id);
+        of("organization_id") || of("id")
+    }
+}
+
+fn publish(store: &mut Store, mut event: Event) -> Event {
+    if event.client_id.is_none() {
+        event.client_id = store.clients.ids().next().map(str::to_owned);
+    }
+    store.events.insert(event.id.clone(), event.clone());
+    deliveries::enqueue(store, &event);
+    event
+}
+
+/// The data of an `authentication.…_succeeded` event. The browser's address is not known here.
+fn success_of(store: &Store, kind: &str, user_id: &str) -> Value {
+    json!({
+        "type": kind,
+        "status": "succeeded",
+        "user_id": user_id,
+        "email": store.users.get(user_id).map(|user| &user.email),
+        "ip_address": null,
+        "user_agent": null,
+    })
 }

@@ -1,10 +1,12 @@
 //! An authorization under way: what was asked, and who has shown up.
 
+use serde::{Deserialize, Serialize};
+
 use crate::rows::User;
 use crate::store::Store;
 
 /// An authorization request that has passed the checks and waits for its person.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Flow {
     pub(crate) client_id: String,
     pub(crate) redirect_uri: String,
@@ -13,6 +15,7 @@ pub(crate) struct Flow {
     pub(crate) challenge: Option<String>,
     /// `SSO` when a connection was selected.
     pub(crate) provider: Option<String>,
+    pub(crate) connection_id: Option<String>,
     pub(crate) organization_id: Option<String>,
     pub(crate) login_hint: Option<String>,
     pub(crate) screen: Screen,
@@ -27,14 +30,14 @@ pub(crate) struct Flow {
 }
 
 /// Which page is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Screen {
     SignIn,
     SignUp,
 }
 
 /// A person who has shown who they are.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Arrival {
     pub(crate) user_id: String,
     /// The AuthKit browser session, when it vouches for them.
@@ -42,10 +45,26 @@ pub(crate) struct Arrival {
     /// The organization they chose last time.
     pub(crate) organization_id: Option<String>,
     pub(crate) authentication_method: String,
+    pub(crate) connection_id: Option<String>,
     pub(crate) auth_time_ms: u64,
+    pub(crate) proof: Proof,
+}
+
+/// When a person who has arrived has shown who they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Proof {
+    /// In this authorization.
+    Now,
+    /// Before; the browser remembers it.
+    Before,
 }
 
 impl Flow {
+    /// Whether WorkOS' own page is asked for: it carries every step-up through by itself.
+    pub(crate) fn is_hosted(&self) -> bool {
+        self.provider.as_deref().is_none_or(|provider| provider == "authkit")
+    }
+
     /// Whether a remembered person is fresh enough for this request.
     pub(crate) fn accepts(&self, store: &Store, arrival: &Arrival) -> bool {
         let age_ms = store.clock.now_ms().saturating_sub(arrival.auth_time_ms);
@@ -57,13 +76,35 @@ impl Flow {
 impl Arrival {
     /// A person who authenticates at this moment.
     pub(crate) fn now(store: &Store, flow: &Flow, user: &User) -> Self {
-        let method = flow.provider.clone().filter(|provider| provider != "authkit");
+        let method = flow.provider.clone().filter(|_| !flow.is_hosted());
         Self {
             user_id: user.id.clone(),
             browser: None,
             organization_id: None,
             authentication_method: method.unwrap_or_else(|| user.authentication_method.clone()),
+            connection_id: flow.connection_id.clone(),
             auth_time_ms: store.clock.now_ms(),
+            proof: Proof::Now,
         }
+    }
+
+    /// The same person, sent on to the provider or connection that the request names: the browser's
+    /// memory of another one does not count there.
+    pub(crate) fn sent_through(mut self, store: &Store, flow: &Flow) -> Self {
+        let Some(provider) = flow.provider.as_ref().filter(|_| !flow.is_hosted()) else {
+            return self;
+        };
+        if self.authentication_method != *provider || self.connection_id != flow.connection_id {
+            self.authenticate(store, provider, flow.connection_id.clone());
+        }
+        self
+    }
+
+    /// The person authenticates once more, in this way.
+    pub(crate) fn authenticate(&mut self, store: &Store, method: &str, connection_id: Option<String>) {
+        method.clone_into(&mut self.authentication_method);
+        self.connection_id = connection_id;
+        self.auth_time_ms = store.clock.now_ms();
+        self.proof = Proof::Now;
     }
 }

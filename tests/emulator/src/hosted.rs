@@ -3,10 +3,12 @@
 use http::Method;
 
 use crate::browser;
-use crate::flow::{Arrival, Flow, Screen};
+use crate::events;
+use crate::flow::{Arrival, Flow, Proof, Screen};
 use crate::ids;
 use crate::pages;
 use crate::rows::{Code, Grant, Membership, MembershipStatus};
+use crate::step_up;
 use crate::store::Store;
 use crate::users;
 use crate::wire::{Answer, Call, Fields, Reply};
@@ -32,7 +34,12 @@ pub(crate) fn show(store: &mut Store, flow: Flow) -> Reply {
 }
 
 /// Goes on with a person: to the callback when the organization is clear, else to the page.
-pub(crate) fn arrive(store: &mut Store, mut flow: Flow, arrival: Arrival, chosen: Option<String>) -> Reply {
+pub(crate) fn arrive(
+    store: &mut Store,
+    mut flow: Flow,
+    mut arrival: Arrival,
+    chosen: Option<String>,
+) -> Reply {
     let memberships = active_memberships(store, &arrival.user_id);
     let belongs = |id: &str| memberships.iter().any(|membership| membership.organization_id == id);
     let remembered = arrival.organization_id.clone().filter(|id| belongs(id));
@@ -50,6 +57,13 @@ pub(crate) fn arrive(store: &mut Store, mut flow: Flow, arrival: Arrival, chosen
                 return show(store, flow);
             }
         };
+    if flow.is_hosted() {
+        step_up::carry_through(store, &mut arrival, organization_id.as_deref());
+    }
+    step_up::settled(store, &arrival.user_id);
+    if arrival.proof == Proof::Now {
+        events::note_authentication(store, &arrival, organization_id.as_deref());
+    }
     let browser = arrival.browser.clone().unwrap_or_else(ids::opaque);
     browser::remember(store, &browser, &arrival, organization_id.clone());
     let grant = Grant {
@@ -57,6 +71,7 @@ pub(crate) fn arrive(store: &mut Store, mut flow: Flow, arrival: Arrival, chosen
         organization_id,
         browser: Some(browser.clone()),
         authentication_method: arrival.authentication_method,
+        connection_id: arrival.connection_id,
         impersonator: None,
         auth_time_ms: arrival.auth_time_ms,
     };

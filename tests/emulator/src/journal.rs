@@ -38,7 +38,16 @@ const FINGERPRINTED_FIELDS: [&str; 2] = ["code", "refresh_token"];
 pub(crate) struct Journal {
     entries: VecDeque<Entry>,
     counts: BTreeMap<String, u64>,
+    paths: BTreeMap<String, PathCount>,
     next: u64,
+}
+
+/// The calls of one path, whatever the ids in it.
+#[derive(Debug, Default, Serialize)]
+struct PathCount {
+    calls: u64,
+    /// How many of them were answered with which status.
+    statuses: BTreeMap<u16, u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -103,9 +112,11 @@ impl Journal {
 
     /// Notes how a call ended.
     pub(crate) fn finish(&mut self, number: u64, outcome: Outcome, status: Option<u16>) {
-        if let Some(entry) = self.entries.iter_mut().rev().find(|entry| entry.number == number) {
-            entry.outcome = outcome;
-            entry.status = status;
+        let Some(entry) = self.entries.iter_mut().rev().find(|entry| entry.number == number) else { return };
+        entry.outcome = outcome;
+        entry.status = status;
+        if let (Some(count), Some(status)) = (self.paths.get_mut(&without_ids(&entry.path)), status) {
+            *count.statuses.entry(status).or_default() += 1;
         }
     }
 
@@ -113,9 +124,11 @@ impl Journal {
     pub(crate) fn clear(&mut self) {
         self.entries.clear();
         self.counts.clear();
+        self.paths.clear();
     }
 
-    /// `GET requests`: the entries, filtered by `path` and `grant_type`, and all counts.
+    /// `GET requests`: the entries, filtered by `path` and `grant_type`, and all counts: `counts` by
+    /// method, path and grant, `paths` by path with `{id}` in place of ids.
     pub(crate) fn list(&self, call: &Call) -> Reply {
         let (path, grant_type) = (call.query("path"), call.query("grant_type"));
         let wanted = |entry: &&Entry| {
@@ -123,10 +136,14 @@ impl Journal {
                 && (grant_type.is_none() || grant_type == entry.grant_type)
         };
         let entries: Vec<&Entry> = self.entries.iter().filter(wanted).collect();
-        Reply::ok(&json!({ "counts": self.counts, "requests": entries }))
+        Reply::ok(&json!({ "counts": self.counts, "paths": self.paths, "requests": entries }))
     }
 
     fn count(&mut self, call: &Call, grant_type: Option<&str>) {
+        let path = without_ids(&call.path);
+        if self.paths.len() < KEPT_COUNTS || self.paths.contains_key(&path) {
+            self.paths.entry(path).or_default().calls += 1;
+        }
         let mut name = format!("{} {}", call.method, call.path);
         if let Some(grant_type) = grant_type {
             name = format!("{name} {grant_type}");
@@ -135,6 +152,16 @@ impl Journal {
             *self.counts.entry(name).or_default() += 1;
         }
     }
+}
+
+/// The path with `{id}` in place of every segment that ends in an underscore and an id.
+fn without_ids(path: &str) -> String {
+    let is_id = |segment: &&str| {
+        let tail = segment.rsplit_once('_').map_or("", |(_, tail)| tail);
+        tail.len() >= 10 && tail.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+    };
+    let segments = path.split('/').map(|segment| if is_id(&segment) { "{id}" } else { segment });
+    segments.collect::<Vec<_>>().join("/")
 }
 
 fn without_secrets(fields: &Fields) -> Map<String, Value> {

@@ -15,7 +15,10 @@
 //!
 //! The emulator runs on its own thread until [`Emulator::stop`] or drop. The binary
 //! `workos-emulator` is the same thing with a command line. [`Settings`] takes a [`Seed`]: clients,
-//! people, organizations, memberships and lifetimes; [`Seed::demo`] is the default.
+//! people, organizations, memberships, roles, webhook endpoints and lifetimes; [`Seed::demo`] is the
+//! default. With [`Settings::state`] (`--state FILE`) everything is kept in a file before a call is
+//! answered, so that an emulator can be killed at any time and started again; the listening port
+//! should then be a fixed one, because the browsers' cookie is named after it.
 //!
 //! # What it serves
 //!
@@ -27,6 +30,7 @@
 //! | `GET /sso/jwks/{client_id}` | the client's public keys |
 //! | `GET /user_management/sessions/logout`, `POST …/sessions/revoke` | browser sign-out, kill switch |
 //! | `/user_management/users…`, `/organizations…`, `/user_management/organization_memberships…`, `/user_management/redirect_uris`, `/events` | management, with the API key as bearer |
+//! | `/webhook_endpoints…` | list, create, change, delete; `http` addresses only |
 //! | `/_control` | time, faults, keys and the journal (below); not WorkOS |
 //!
 //! A `login_hint` that names a known person signs them in at once (see [`Settings::auto_login_hint`]).
@@ -34,6 +38,31 @@
 //! `/user_management`, so that it reaches no other program on the same host name. A sign-out of a
 //! session that was revoked by API before leaves that cookie alone, the less comfortable of the two
 //! readings that WorkOS' documentation permits.
+//!
+//! # Events and webhooks
+//!
+//! | what happens | events, in this order |
+//! | --- | --- |
+//! | a person shows who they are | `authentication.{magic_auth,oauth,passkey,password,sso}_succeeded`, without the browser's address; `…mfa_succeeded`, `…email_verification_succeeded` with a step-up; none when the browser is remembered or somebody impersonates |
+//! | a code is exchanged | `user.updated` if so switched, `session.created` |
+//! | sign-out, revocation | `session.revoked`; none when a session runs out |
+//! | a membership | `organization_membership.created`, `.updated`, `.deleted`; a deactivation begins with `session.revoked` for the sessions in that organization |
+//! | a person | `user.created`, `user.updated`; a deletion is `session.revoked`, `organization_membership.deleted`, `user.deleted` |
+//! | an organization goes | `organization_membership.deleted`, `organization.deleted`; its sessions fail at their next refresh |
+//! | `POST roles/{slug}` | `role.updated` |
+//!
+//! Every event goes to the endpoints that want it, signed by the emulator's clock. A refused webhook
+//! (anything but 2xx, or no answer within ten real seconds) is sent again after 5, 15, 30, 60, 120 and
+//! 240 seconds of the emulator's time, then given up.
+//!
+//! # Step-ups
+//!
+//! [`SignInRules`] say what an organization asks of a session, at the exchange of a code and at every
+//! refresh: `sso_required`, `organization_authentication_methods_required`,
+//! `email_verification_required`, `mfa_enrollment`, checked in this order; a refused refresh spends
+//! nothing. `POST users/{…}` with `step_up` asks one of them of a person, whatever the organization.
+//! An authorization with the provider `authkit` does what is missing without asking; one through the
+//! organization's connection fulfils `sso_required`. Either ends what was asked of the person.
 //!
 //! # Control
 //!
@@ -45,14 +74,37 @@
 //! | `POST faults`, `GET faults`, `DELETE faults` | queues faults; lists them; drops them and releases what hangs |
 //! | `POST keys/rotate` `{"client_id"?, "retire_old"?}` | a new signing key; the old ones stay published unless retired |
 //! | `POST issuer` `{"form":"origin"\|"origin_slash"\|"client"\|"custom","value"?}` | the `iss` of tokens from now on |
-//! | `POST users/{id or e-mail}` | changes fields: `email`, `email_verified`, `first_name`, `last_name`, `profile_picture_url`, `external_id`, `locale`, `metadata`, `authentication_method`, `claims` |
+//! | `POST users/{id or e-mail}` | changes fields: `email`, `email_verified`, `first_name`, `last_name`, `profile_picture_url`, `external_id`, `locale`, `metadata`, `authentication_method`, `claims`, `mfa_enrolled`, `step_up` |
 //! | `POST users/{…}/memberships`, `DELETE users/{…}/memberships/{organization}` | sets or removes a membership: `organization`, `status`, `roles`, `permissions`, `entitlements`, `feature_flags` |
 //! | `POST callback_without_state` | the next callback carries no `state` |
 //! | `POST callback_error` `{"error","error_description"?}` | the next authorization fails with this error |
 //! | `POST impersonate` `{"user","impersonator":{"email","reason"?},"organization"?,"redirect_uri"?,"through"?}` | `"through":"callback"` (default) gives a callback URL without `state`; `"sign_in_endpoint"` gives the app's sign-in endpoint and lets the next authorization be that impersonation |
 //! | `POST sessions/{id}/revoke` | ends a session |
-//! | `GET requests`, `DELETE requests` | the journal of API calls (`?path=`, `?grant_type=` filter) and counts; empties it |
+//! | `GET requests`, `DELETE requests` | the journal of API calls (`?path=`, `?grant_type=` filter), `counts` by method, path and grant, and `paths`: calls and statuses by path with `{id}` for ids; empties it |
+//! | `POST organizations/{id or name}` | its [`SignInRules`]; what is not named stays |
+//! | `POST roles/{slug}` `{"permissions":[…]}` | what a role gives beside the membership's own permissions |
+//! | `GET lifetimes`, `POST lifetimes` | [`Lifetimes`]; `session_seconds` holds for sessions opened from now on, the others at once |
+//! | `GET switches`, `POST switches` | the choices below; what is not named stays |
+//! | `POST events` `{"event","data","id"?,"created_ms"?,"client_id"?}` | an event as if it had happened, with webhooks |
+//! | `GET webhooks/deliveries` | what was sent where, with every answer (`?event_id=`, `?event=`, `?endpoint_id=`, `?state=` filter: `waiting`, `sending`, `delivered`, `failed`) |
+//! | `POST webhooks/deliver` | sends by hand, one after the other; answers when all are answered, with their statuses |
 //! | `GET state` | people, memberships and sessions with their refresh tokens' standing |
+//!
+//! The switches, with their defaults first:
+//!
+//! | switch | values |
+//! | --- | --- |
+//! | `user_updated_on_sign_in` | `false`; `true`: a sign-in tells its `last_sign_in_at` as `user.updated` |
+//! | `late_refresh` | `refused`; `ends_session`: a spent refresh token that returns after the replay window ends its session |
+//! | `step_ups` | `bad_request`: `400` with `error`; `forbidden`: `403` with `code` (`email_verification_required` is always the latter) |
+//! | `listed_sessions` | `all`; `active`: a person's list leaves out sessions that have ended |
+//! | `webhooks` | `sent`; `held`: they wait for `webhooks/deliver` |
+//! | `rate_limits` | `null`; `{"all":6000,"reads":1000,"writes":500}`, or other numbers: calls of an API key per minute, `GET`s and others under `/user_management` per ten seconds, then `429` with `Retry-After` |
+//!
+//! `webhooks/deliver` takes `event_id` or `event_ids` (without either: everything that waits),
+//! `endpoint_id` (those that want the event when absent), `times`, `reorder` (last first),
+//! `timestamp_ms`, and `signature`: `valid`, `wrong` (of another secret), `missing`, `malformed` or
+//! `tampered` (the body is not what was signed). What is sent by hand is not sent again by itself.
 //!
 //! A fault is `{"path", "method"?, "grant_type"?, "times"?, "fault"}`; `path` may end in `*`,
 //! `times` is 1 when absent and for ever when `null`. The fault itself is an object of:
@@ -70,6 +122,7 @@ mod authorize;
 mod browser;
 mod clock;
 mod control;
+mod deliveries;
 mod emulator;
 mod errors;
 mod events;
@@ -78,25 +131,31 @@ mod flow;
 mod hosted;
 mod ids;
 mod journal;
+mod limits;
 mod lists;
 mod mutations;
 mod organizations;
 mod pages;
+mod post;
 mod redirects;
 mod router;
 mod rows;
 mod seed;
 mod server;
 mod sessions;
+mod state;
+mod step_up;
 mod store;
+mod switches;
 mod table;
 mod tokens;
 mod users;
+mod webhooks;
 mod wire;
 
 #[cfg(test)]
 mod tests;
 
 pub use crate::emulator::{Emulator, Settings};
-pub use crate::seed::{ClientSeed, Lifetimes, MembershipSeed, OrganizationSeed, Seed, UserSeed};
-pub use crate::seed::{DEMO_API_KEY, DEMO_CLIENT_ID};
+pub use crate::seed::{ClientSeed, Lifetimes, MembershipSeed, OrganizationSeed, Seed, SignInRules, UserSeed};
+pub use crate::seed::{DEMO_API_KEY, DEMO_CLIENT_ID, WebhookSeed};

@@ -26,6 +26,9 @@ struct Arguments {
     /// Stop the clock at the moment of the start; only POST /_control/v1/clock moves it
     #[arg(long)]
     virtual_time: bool,
+    /// File that keeps everything, so that a later start goes on from here instead of from the seed
+    #[arg(long)]
+    state: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -51,8 +54,8 @@ fn run(arguments: Arguments) -> io::Result<std::convert::Infallible> {
     };
     let virtual_time_ms = arguments.virtual_time.then(Settings::system_time_ms);
     let public_url = arguments.public_url;
-    let settings =
-        Settings { listen: arguments.listen, seed, public_url, virtual_time_ms, ..Settings::default() };
+    let (listen, state) = (arguments.listen, arguments.state);
+    let settings = Settings { listen, seed, public_url, virtual_time_ms, state, ..Settings::default() };
     let emulator = Emulator::start(settings)?;
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{}", emulator.url())?;

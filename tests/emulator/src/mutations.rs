@@ -15,7 +15,7 @@ use crate::wire::{self, Answer, Call, Reply};
 
 /// What `POST users/{…}` can change. The management endpoint overlooks other fields as WorkOS does; a
 /// test that misspells one is told.
-const USER_FIELDS: [&str; 10] = [
+const USER_FIELDS: [&str; 12] = [
     "email",
     "email_verified",
     "first_name",
@@ -26,6 +26,8 @@ const USER_FIELDS: [&str; 10] = [
     "metadata",
     "authentication_method",
     "claims",
+    "mfa_enrolled",
+    "step_up",
 ];
 
 /// `POST users/{id or e-mail}`.
@@ -89,6 +91,7 @@ pub(crate) fn impersonate(store: &mut Store, call: &Call) -> Answer {
         organization_id: organization,
         browser: None,
         authentication_method: "Impersonation".to_owned(),
+        connection_id: None,
         impersonator: Some(wanted.impersonator),
         auth_time_ms: store.clock.now_ms(),
     };

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::clock::rfc3339;
 use crate::errors;
+use crate::events;
 use crate::ids;
 use crate::lists::{self, Order};
 use crate::rows::{Membership, MembershipStatus, Organization};
@@ -30,7 +31,7 @@ pub(crate) fn delete(store: &mut Store, id: &str) -> Answer {
     let organization = store.organizations.get(id).ok_or_else(|| unknown_organization(id))?.json();
     remove_memberships_where(store, |membership| membership.organization_id == id);
     store.organizations.remove(id);
-    store.events.push("organization.deleted", store.clock.now_ms(), organization);
+    events::note(store, "organization.deleted", organization);
     Ok(Reply::empty(StatusCode::ACCEPTED))
 }
 
@@ -42,6 +43,9 @@ pub(crate) fn list_memberships(store: &Store, call: &Call) -> Answer {
         return Err(errors::invalid("Either user_id or organization_id is required."));
     }
     let statuses = call.query_all("statuses");
+    if statuses.iter().any(|name| !["active", "inactive", "pending"].contains(&name.as_str())) {
+        return Err(errors::invalid("statuses may be active, inactive and pending."));
+    }
     let wanted = |membership: &Membership| {
         let status = membership.status.name();
         user.as_ref().is_none_or(|id| membership.user_id == *id)
@@ -53,13 +57,13 @@ pub(crate) fn list_memberships(store: &Store, call: &Call) -> Answer {
             }
     };
     let rows = store.memberships.rows().map(|membership| (membership.id.as_str(), membership));
-    let to_json = |membership: &Membership| membership.json(store);
+    let to_json = |membership: &Membership| membership.answer(store);
     Ok(lists::page(call, rows, wanted, Order::Descending, to_json)?.reply())
 }
 
 /// `GET /user_management/organization_memberships/{id}`.
 pub(crate) fn read_membership(store: &Store, id: &str) -> Answer {
-    Ok(Reply::ok(&find_membership(store, id)?.json(store)))
+    Ok(Reply::ok(&find_membership(store, id)?.answer(store)))
 }
 
 /// `POST /user_management/organization_memberships`.
@@ -95,6 +99,11 @@ pub(crate) fn update_membership(store: &mut Store, call: &Call, id: &str) -> Ans
 /// organization (<https://workos.com/docs/authkit/users-organizations>).
 pub(crate) fn set_status(store: &mut Store, id: &str, status: MembershipStatus) -> Answer {
     let mut membership = find_membership(store, id)?.clone();
+    if membership.status == MembershipStatus::Pending {
+        let change = if status == MembershipStatus::Active { "reactivate" } else { "deactivate" };
+        let code = format!("cannot_{change}_pending_organization_membership");
+        return Err(errors::coded(StatusCode::BAD_REQUEST, &code, "The membership is still pending."));
+    }
     membership.status = status;
     Ok(put(store, membership))
 }
@@ -119,19 +128,19 @@ pub(crate) fn put(store: &mut Store, mut membership: Membership) -> Reply {
         });
     }
     let body = membership.json(store);
-    store.events.push(event, now_ms, body.clone());
+    let answer = membership.answer(store);
     store.memberships.insert(membership.id.clone(), membership);
-    Reply::ok(&body)
+    events::note(store, event, body);
+    Reply::ok(&answer)
 }
 
 /// Removes memberships and notes the events.
 pub(crate) fn remove_memberships_where(store: &mut Store, gone: impl Fn(&Membership) -> bool) {
-    let now_ms = store.clock.now_ms();
     let rows: Vec<Membership> = store.memberships.rows().filter(|row| gone(row)).cloned().collect();
     for membership in rows {
         store.memberships.remove(&membership.id);
         let body = membership.json(store);
-        store.events.push("organization_membership.deleted", now_ms, body);
+        events::note(store, "organization_membership.deleted", body);
     }
 }
 
@@ -181,6 +190,16 @@ impl Membership {
         }
     }
 
+    /// The membership object of answers, which has the person in it.
+    fn answer(&self, store: &Store) -> Value {
+        let mut body = self.json(store);
+        if let (Some(members), Some(user)) = (body.as_object_mut(), store.users.get(&self.user_id)) {
+            members.insert("user".to_owned(), user.json());
+        }
+        body
+    }
+
+    /// The membership object of events.
     fn json(&self, store: &Store) -> Value {
         let roles: Vec<Value> = self.roles.iter().map(|slug| json!({ "slug": slug })).collect();
         json!({

@@ -19,6 +19,7 @@ use crate::rows::MembershipStatus;
 use crate::sessions;
 use crate::store::Store;
 use crate::users;
+use crate::webhooks;
 use crate::wire::{Answer, Call, Reply};
 
 /// Answers a call.
@@ -44,6 +45,7 @@ type Handler<'a> = Box<dyn FnOnce(&mut Store) -> Answer + 'a>;
 fn managed(store: &mut Store, call: &Call, method: &str, path: &[&str]) -> Answer {
     let handler = match path {
         ["user_management", "organization_memberships", rest @ ..] => memberships(call, method, rest),
+        ["webhook_endpoints", rest @ ..] => webhook_endpoints(call, method, rest),
         _ => directory(call, method, path),
     };
     let handler = handler.ok_or_else(errors::not_found)?;
@@ -83,6 +85,16 @@ fn memberships<'a>(call: &'a Call, method: &str, path: &[&'a str]) -> Option<Han
         ("DELETE", &[id]) => Box::new(move |store| organizations::delete_membership(store, id)),
         ("PUT", &[id, "deactivate"]) => Box::new(move |store| organizations::set_status(store, id, Inactive)),
         ("PUT", &[id, "reactivate"]) => Box::new(move |store| organizations::set_status(store, id, Active)),
+        _ => return None,
+    })
+}
+
+fn webhook_endpoints<'a>(call: &'a Call, method: &str, path: &[&'a str]) -> Option<Handler<'a>> {
+    Some(match (method, path) {
+        ("GET", []) => Box::new(|store| webhooks::list(store, call)),
+        ("POST", []) => Box::new(|store| webhooks::create(store, call)),
+        ("PATCH", &[id]) => Box::new(move |store| webhooks::update(store, call, id)),
+        ("DELETE", &[id]) => Box::new(move |store| webhooks::delete(store, id)),
         _ => return None,
     })
 }

@@ -2,13 +2,15 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::seed::ClientSeed;
+use crate::seed::{ClientSeed, SignInRules};
+use crate::step_up::StepUp;
 use crate::tokens::Keys;
 
 /// An application.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Client {
     pub(crate) settings: ClientSeed,
     pub(crate) keys: Keys,
@@ -16,7 +18,7 @@ pub(crate) struct Client {
 }
 
 /// A person.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct User {
     pub(crate) id: String,
     pub(crate) email: String,
@@ -29,22 +31,26 @@ pub(crate) struct User {
     pub(crate) metadata: Map<String, Value>,
     pub(crate) claims: Map<String, Value>,
     pub(crate) authentication_method: String,
+    pub(crate) mfa_enrolled: bool,
+    /// What the next refresh asks for, until the person goes through an authorization.
+    pub(crate) step_up: Option<StepUp>,
     pub(crate) last_sign_in_ms: Option<u64>,
     pub(crate) created_ms: u64,
     pub(crate) updated_ms: u64,
 }
 
 /// An organization.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Organization {
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) connection_id: Option<String>,
+    pub(crate) sign_in: SignInRules,
     pub(crate) created_ms: u64,
 }
 
 /// A person in an organization.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Membership {
     pub(crate) id: String,
     pub(crate) user_id: String,
@@ -59,7 +65,7 @@ pub(crate) struct Membership {
 }
 
 /// Whether a membership counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum MembershipStatus {
     Active,
@@ -68,7 +74,7 @@ pub(crate) enum MembershipStatus {
 }
 
 /// A session of WorkOS.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Session {
     pub(crate) id: String,
     pub(crate) client_id: String,
@@ -77,6 +83,8 @@ pub(crate) struct Session {
     /// The AuthKit browser session it came from.
     pub(crate) browser: Option<String>,
     pub(crate) authentication_method: String,
+    /// The SSO connection it came through.
+    pub(crate) connection_id: Option<String>,
     pub(crate) impersonator: Option<Impersonator>,
     pub(crate) ip_address: Option<String>,
     pub(crate) user_agent: Option<String>,
@@ -91,14 +99,14 @@ pub(crate) struct Session {
 }
 
 /// One refresh token of a session.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct RefreshToken {
     pub(crate) text: String,
     pub(crate) spent: Option<Spent>,
 }
 
 /// What a refresh token was exchanged for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Spent {
     pub(crate) at_ms: u64,
     pub(crate) pair: Pair,
@@ -106,14 +114,14 @@ pub(crate) struct Spent {
 }
 
 /// An access token with its refresh token.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Pair {
     pub(crate) access_token: String,
     pub(crate) refresh_token: String,
 }
 
 /// Someone of the vendor's staff who acts for a person.
-#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Impersonator {
     pub(crate) email: String,
@@ -122,18 +130,19 @@ pub(crate) struct Impersonator {
 }
 
 /// Who signed in, how, and for which organization: what a code stands for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Grant {
     pub(crate) user_id: String,
     pub(crate) organization_id: Option<String>,
     pub(crate) browser: Option<String>,
     pub(crate) authentication_method: String,
+    pub(crate) connection_id: Option<String>,
     pub(crate) impersonator: Option<Impersonator>,
     pub(crate) auth_time_ms: u64,
 }
 
 /// An authorization code not yet exchanged.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Code {
     pub(crate) client_id: String,
     pub(crate) challenge: Option<String>,
@@ -142,10 +151,11 @@ pub(crate) struct Code {
 }
 
 /// An AuthKit browser session: why a second sign-in needs no typing.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Browser {
     pub(crate) user_id: String,
     pub(crate) organization_id: Option<String>,
     pub(crate) authentication_method: String,
+    pub(crate) connection_id: Option<String>,
     pub(crate) auth_time_ms: u64,
 }

@@ -3,6 +3,8 @@
 //! A seed is JSON on the command line and plain structs for a program that embeds the emulator.
 //! References (a membership's person and organization) are by e-mail address and by name.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -24,6 +26,10 @@ pub struct Seed {
     pub organizations: Vec<OrganizationSeed>,
     /// Who belongs to which organization.
     pub memberships: Vec<MembershipSeed>,
+    /// Permission slugs that a role gives, in addition to those of the membership, by role slug.
+    pub roles: BTreeMap<String, Vec<String>>,
+    /// Where events are sent.
+    pub webhooks: Vec<WebhookSeed>,
     /// How long tokens and sessions live.
     pub lifetimes: Lifetimes,
 }
@@ -67,6 +73,8 @@ pub struct UserSeed {
     pub external_id: Option<String>,
     /// How they sign in, in the words of `authentication_method`; `MagicAuth` when absent.
     pub authentication_method: Option<String>,
+    /// Whether they have a second factor.
+    pub mfa_enrolled: bool,
     /// Further access token claims, as a JWT template would add them. All but `iss`, `sub`, `exp`,
     /// `iat`, `nbf` and `jti` may be overridden.
     pub claims: Map<String, Value>,
@@ -82,6 +90,36 @@ pub struct OrganizationSeed {
     pub name: String,
     /// `conn_…`: the SSO connection whose people belong to this organization.
     pub connection_id: Option<String>,
+    /// What it asks of those who come in.
+    pub sign_in: SignInRules,
+}
+
+/// What an organization asks of a session, at its sign-in and at every refresh. The hosted page
+/// fulfils it without asking; a session that came otherwise is refused with the step-up's name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SignInRules {
+    /// Only through the organization's connection: `sso_required`.
+    pub sso_required: bool,
+    /// A second factor, except with SSO: `mfa_enrollment`.
+    pub mfa_required: bool,
+    /// A verified address: `email_verification_required`.
+    pub email_verification_required: bool,
+    /// Only these, in the words of `authentication_method`, and SSO:
+    /// `organization_authentication_methods_required`. Any when absent.
+    pub allowed_methods: Option<Vec<String>>,
+}
+
+/// One webhook endpoint.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WebhookSeed {
+    /// Where to send; `http` only.
+    pub endpoint_url: String,
+    /// Names of events.
+    pub events: Vec<String>,
+    /// The signing secret; made up when absent.
+    pub secret: Option<String>,
 }
 
 /// One person in one organization.
@@ -103,7 +141,7 @@ pub struct MembershipSeed {
 }
 
 /// How long things live, in seconds.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Lifetimes {
     /// An access token, from its issue.
@@ -141,7 +179,7 @@ impl Seed {
                 membership("ben", "Acme", "member", &["reports:read"]),
                 membership("ben", "Globex", "member", &["reports:read"]),
             ],
-            lifetimes: Lifetimes::default(),
+            ..Self::default()
         }
     }
 }
@@ -173,7 +211,12 @@ fn person(name: &str, ulid: &str, first: &str, last: &str, email_verified: bool)
 
 fn organization(id: &str, name: &str, connection: &str) -> OrganizationSeed {
     let connection_id = Some(connection.to_owned());
-    OrganizationSeed { id: Some(id.to_owned()), name: name.to_owned(), connection_id }
+    OrganizationSeed {
+        id: Some(id.to_owned()),
+        name: name.to_owned(),
+        connection_id,
+        ..OrganizationSeed::default()
+    }
 }
 
 fn membership(name: &str, organization: &str, role: &str, permissions: &[&str]) -> MembershipSeed {

@@ -1,13 +1,13 @@
 //! The listener and its connections; faults strike here, around the handlers.
 
-use std::fmt;
 use std::net::TcpListener;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::{fmt, io};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
@@ -17,18 +17,25 @@ use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
 use crate::clock;
+use crate::errors;
 use crate::faults::Fault;
 use crate::ids;
 use crate::journal::Outcome;
+use crate::limits;
+use crate::post;
 use crate::router;
+use crate::state;
 use crate::store::Store;
 use crate::wire::{self, Call, Reply};
 
 /// The largest request body; authentication requests are far smaller.
 const BODY_LIMIT: usize = 1024 * 1024;
 
+/// The one call of the control interface that takes its time.
+const DELIVER_BY_HAND: &str = "/_control/v1/webhooks/deliver";
+
 /// What every connection works on.
-type Shared = Arc<Mutex<Store>>;
+pub(crate) type Shared = Arc<Mutex<Store>>;
 
 /// Serves until told to stop; the connections end with the runtime.
 pub(crate) fn run(runtime: &Runtime, listener: TcpListener, shared: &Shared, stopped: oneshot::Receiver<()>) {
@@ -38,6 +45,7 @@ pub(crate) fn run(runtime: &Runtime, listener: TcpListener, shared: &Shared, sto
         };
         tokio::select! {
             () = accept(&listener, shared) => {}
+            () = post::run(shared) => {}
             _ = stopped => {}
         }
     });
@@ -63,13 +71,19 @@ async fn accept(listener: &tokio::net::TcpListener, shared: &Shared) {
 /// One request, with whatever fault strikes it.
 async fn serve(shared: &Shared, request: Request<Incoming>) -> Result<Response<ReplyBody>, Dropped> {
     let mut call = read(request).await?;
+    if call.method == Method::POST && call.path == DELIVER_BY_HAND {
+        let reply = post::by_hand(shared, &call).await.unwrap_or_else(|refusal| refusal);
+        let mut store = lock(shared);
+        let request_id = ids::id("req", store.clock.now_ms());
+        return Ok(respond(settled(&mut store, reply), &request_id, None));
+    }
     let (number, request_id, fault, mut drops) = {
         let mut store = lock(shared);
         let now_ms = store.clock.now_ms();
         let request_id = ids::id("req", now_ms);
         if call.path.starts_with("/_control") {
             let reply = router::answer(&mut store, &call);
-            return Ok(respond(reply, &request_id, None));
+            return Ok(respond(settled(&mut store, reply), &request_id, None));
         }
         let number = store.journal.begin(&call, &request_id, now_ms);
         (number, request_id, store.faults.strike(&call), store.faults.drops())
@@ -86,7 +100,11 @@ async fn serve(shared: &Shared, request: Request<Incoming>) -> Result<Response<R
         let _ = drops.changed().await;
     }
     call.padding = fault.oversized;
-    let reply = fault.canned_reply().unwrap_or_else(|| router::answer(&mut lock(shared), &call));
+    let reply = fault.canned_reply().unwrap_or_else(|| {
+        let mut store = lock(shared);
+        let reply = limits::refusal(&mut store, &call).unwrap_or_else(|| router::answer(&mut store, &call));
+        settled(&mut store, reply)
+    });
     if fault.delay_reply_ms > 0 {
         clock::real_delay(fault.delay_reply_ms).await;
     }
@@ -131,8 +149,26 @@ fn respond(reply: Reply, request_id: &str, cut: Option<usize>) -> Response<Reply
     response
 }
 
-fn lock(shared: &Shared) -> MutexGuard<'_, Store> {
+/// The store, for as long as no one waits.
+pub(crate) fn lock(shared: &Shared) -> MutexGuard<'_, Store> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Saves what has changed and wakes those who wait for it.
+pub(crate) fn settle(store: &mut Store) -> io::Result<()> {
+    store.queue.wake.notify_one();
+    state::save(store)
+}
+
+/// The answer to a call whose changes are saved; nobody is told of what is not.
+fn settled(store: &mut Store, reply: Reply) -> Reply {
+    match settle(store) {
+        Ok(()) => reply,
+        Err(error) => {
+            let text = format!("The state could not be saved: {error}.");
+            errors::message(StatusCode::INTERNAL_SERVER_ERROR, &text)
+        }
+    }
 }
 
 /// The connection is closed without an answer.

@@ -8,10 +8,12 @@ use serde_json::{Value, json};
 
 use crate::clock::rfc3339;
 use crate::errors;
+use crate::events;
 use crate::ids;
 use crate::lists::{self, Order};
 use crate::rows::{Grant, Pair, RefreshToken, Session, Spent};
 use crate::store::Store;
+use crate::switches::ListedSessions;
 use crate::tokens;
 use crate::wire::{Answer, Call, Fields, Reply};
 
@@ -52,6 +54,7 @@ pub(crate) fn open(
         organization_id: grant.organization_id,
         browser: grant.browser,
         authentication_method: grant.authentication_method,
+        connection_id: grant.connection_id,
         impersonator: grant.impersonator,
         ip_address: asked.text("ip_address").map(str::to_owned),
         user_agent: asked.text("user_agent").map(str::to_owned),
@@ -62,7 +65,8 @@ pub(crate) fn open(
         ended_ms: None,
         refresh_tokens: VecDeque::new(),
     };
-    store.events.push("session.created", now_ms, session.json(store));
+    let body = session.json(store);
+    events::note(store, "session.created", body);
     add_pair(store, session, padding)
 }
 
@@ -116,16 +120,14 @@ pub(crate) fn revoke(store: &mut Store, id: &str) -> bool {
 /// Ends every live session of which `chosen` says yes.
 pub(crate) fn revoke_where(store: &mut Store, chosen: impl Fn(&Session) -> bool) {
     let now_ms = store.clock.now_ms();
-    let mut ended = Vec::new();
-    for session in store.sessions.rows_mut().filter(|session| session.ended_ms.is_none()) {
-        if chosen(session) {
-            session.ended_ms = Some(now_ms);
-            ended.push(session.clone());
-        }
-    }
-    for session in ended {
+    let live = store.sessions.rows().filter(|session| session.ended_ms.is_none() && chosen(session));
+    let ending: Vec<String> = live.map(|session| session.id.clone()).collect();
+    for id in ending {
+        let Some(session) = store.sessions.get_mut(&id) else { continue };
+        session.ended_ms = Some(now_ms);
+        let session = session.clone();
         let body = session.json(store);
-        store.events.push("session.revoked", now_ms, body);
+        events::note(store, "session.revoked", body);
     }
 }
 
@@ -133,7 +135,13 @@ pub(crate) fn revoke_where(store: &mut Store, chosen: impl Fn(&Session) -> bool)
 pub(crate) fn list(store: &Store, call: &Call, user_id: &str) -> Answer {
     store.users.get(user_id).ok_or_else(|| errors::unknown("User", user_id))?;
     let rows = store.sessions.rows().map(|session| (session.id.as_str(), session));
-    let wanted = |session: &Session| session.user_id == user_id;
+    let wanted = |session: &Session| {
+        session.user_id == user_id
+            && match store.switches.listed_sessions {
+                ListedSessions::All => true,
+                ListedSessions::Active => session.standing(store) == Standing::Live,
+            }
+    };
     Ok(lists::page(call, rows, wanted, Order::Descending, |session| session.json(store))?.reply())
 }
 

@@ -2,17 +2,26 @@
 //!
 //! Only data and questions about it; what happens to it is in the files named after the things.
 
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
 use crate::clock::Clock;
-use crate::events::Events;
+use crate::deliveries::{Delivery, KEPT_DELIVERIES, Queue};
+use crate::events::{Event, KEPT_EVENTS};
 use crate::faults::Faults;
 use crate::flow::Flow;
 use crate::ids;
 use crate::journal::Journal;
+use crate::limits::Windows;
 use crate::redirects;
 use crate::rows::{Browser, Client, Code, Grant, Membership, MembershipStatus, Organization, Session, User};
 use crate::seed::{Lifetimes, Seed};
+use crate::state::{Saved, StateFile};
+use crate::switches::Switches;
 use crate::table::Table;
 use crate::tokens::{Issuer, Keys};
+use crate::webhooks::{self, Endpoint};
 
 /// People, organizations and memberships: far beyond any test.
 const DIRECTORY_ROWS: usize = 100_000;
@@ -22,6 +31,9 @@ pub(crate) const SESSION_ROWS: usize = 10_000;
 
 /// Codes, open sign-in pages and browsers: each is needed for one sign-in or a few.
 const SIGN_IN_ROWS: usize = 1_000;
+
+/// Webhook endpoints.
+const ENDPOINT_ROWS: usize = 100;
 
 /// All that is known.
 #[derive(Debug)]
@@ -34,6 +46,9 @@ pub(crate) struct Store {
     pub(crate) signs_in_by_hint: bool,
     pub(crate) lifetimes: Lifetimes,
     pub(crate) issuer: Issuer,
+    pub(crate) switches: Switches,
+    /// The permissions each role gives.
+    pub(crate) roles: BTreeMap<String, Vec<String>>,
     pub(crate) clients: Table<Client>,
     pub(crate) users: Table<User>,
     pub(crate) organizations: Table<Organization>,
@@ -46,13 +61,19 @@ pub(crate) struct Store {
     pub(crate) browsers: Table<Browser>,
     /// Set by the control interface, taken by the next authorization.
     pub(crate) next: NextAuthorization,
-    pub(crate) events: Events,
+    pub(crate) events: Table<Event>,
+    pub(crate) endpoints: Table<Endpoint>,
+    pub(crate) deliveries: Table<Delivery>,
+    pub(crate) queue: Queue,
+    pub(crate) windows: Windows,
     pub(crate) faults: Faults,
     pub(crate) journal: Journal,
+    /// Where all this is kept, if anywhere.
+    pub(crate) state: Option<StateFile>,
 }
 
 /// What the control interface asked of the next authorization.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct NextAuthorization {
     pub(crate) without_state: bool,
     pub(crate) impersonation: Option<Grant>,
@@ -70,6 +91,8 @@ impl Store {
             signs_in_by_hint: true,
             lifetimes: seed.lifetimes,
             issuer: Issuer::Client,
+            switches: Switches::default(),
+            roles: BTreeMap::new(),
             clients: Table::new(DIRECTORY_ROWS),
             users: Table::new(DIRECTORY_ROWS),
             organizations: Table::new(DIRECTORY_ROWS),
@@ -80,9 +103,14 @@ impl Store {
             flows: Table::new(SIGN_IN_ROWS),
             browsers: Table::new(SIGN_IN_ROWS),
             next: NextAuthorization::default(),
-            events: Events::default(),
+            events: Table::new(KEPT_EVENTS),
+            endpoints: Table::new(ENDPOINT_ROWS),
+            deliveries: Table::new(KEPT_DELIVERIES),
+            queue: Queue::default(),
+            windows: Windows::default(),
             faults: Faults::default(),
             journal: Journal::default(),
+            state: None,
         };
         store.plant(seed)?;
         Ok(store)
@@ -116,6 +144,35 @@ impl Store {
         membership.filter(|membership| membership.status == MembershipStatus::Active)
     }
 
+    /// What a membership permits: its own permissions, then those of its roles.
+    pub(crate) fn permissions_of(&self, membership: &Membership) -> Vec<String> {
+        let mut permissions = membership.permissions.clone();
+        for slug in membership.roles.iter().filter_map(|role| self.roles.get(role)).flatten() {
+            if !permissions.contains(slug) {
+                permissions.push(slug.clone());
+            }
+        }
+        permissions
+    }
+
+    /// Every table that outlives the process, with its name in the state file.
+    pub(crate) fn tables(&mut self) -> [(&'static str, &mut dyn Saved); 12] {
+        [
+            ("clients", &mut self.clients),
+            ("users", &mut self.users),
+            ("organizations", &mut self.organizations),
+            ("memberships", &mut self.memberships),
+            ("sessions", &mut self.sessions),
+            ("refresh_tokens", &mut self.refresh_tokens),
+            ("codes", &mut self.codes),
+            ("flows", &mut self.flows),
+            ("browsers", &mut self.browsers),
+            ("events", &mut self.events),
+            ("endpoints", &mut self.endpoints),
+            ("deliveries", &mut self.deliveries),
+        ]
+    }
+
     /// Whether some client has this API key.
     pub(crate) fn knows_api_key(&self, presented: &str) -> bool {
         self.clients.rows().any(|client| client.settings.api_key == presented)
@@ -133,6 +190,13 @@ impl Store {
 
     fn plant(&mut self, seed: Seed) -> Result<(), String> {
         let now = self.clock.now_ms();
+        self.roles = seed.roles;
+        for webhook in seed.webhooks {
+            if let Some(fault) = webhooks::fault_of(&webhook.endpoint_url, &webhook.events) {
+                return Err(format!("webhook `{}`: {fault}", webhook.endpoint_url));
+            }
+            webhooks::add(self, webhook);
+        }
         for client in seed.clients {
             for uri in client.redirect_uris.iter().chain(&client.sign_out_redirects) {
                 if let Some(fault) = redirects::fault_of(uri) {
@@ -146,7 +210,9 @@ impl Store {
         for organization in seed.organizations {
             let id = organization.id.unwrap_or_else(|| ids::id("org", now));
             let (name, connection_id) = (organization.name, organization.connection_id);
-            self.organizations.insert(id.clone(), Organization { id, name, connection_id, created_ms: now });
+            let sign_in = organization.sign_in;
+            let row = Organization { id: id.clone(), name, connection_id, sign_in, created_ms: now };
+            self.organizations.insert(id, row);
         }
         for user in seed.users {
             let user = User::from_seed(user, now);

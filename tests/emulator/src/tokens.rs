@@ -9,6 +9,7 @@ use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::ids;
@@ -25,12 +26,13 @@ const RESERVED_CLAIMS: [&str; 6] = ["iss", "sub", "exp", "iat", "nbf", "jti"];
 const PUBLISHED_KEYS: usize = 8;
 
 /// One client's keys, oldest first; the newest signs.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Keys(Vec<Key>);
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Key {
     id: String,
+    #[serde(with = "pkcs8")]
     pair: KeyPair,
 }
 
@@ -44,7 +46,7 @@ pub(crate) enum OldKeys {
 }
 
 /// The `iss` of the tokens issued from now on.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum Issuer {
     /// `https://host`.
     Origin,
@@ -138,7 +140,7 @@ fn claims(store: &Store, session: &Session, padding: usize) -> Map<String, Value
     });
     let mut permissions = Vec::new();
     if let Some(membership) = membership {
-        permissions.clone_from(&membership.permissions);
+        permissions = store.permissions_of(membership);
         set("role", json!(membership.roles.first()));
         set("roles", json!(membership.roles));
         for (name, slugs) in
@@ -169,6 +171,30 @@ fn claims(store: &Store, session: &Session, padding: usize) -> Map<String, Value
 fn padding_of(bytes: usize) -> impl Iterator<Item = String> {
     const EACH: usize = 20;
     (0..bytes.div_ceil(EACH)).map(|number| format!("padding:{number:09}"))
+}
+
+/// A key pair as PKCS#8 in base64url, for the state file.
+mod pkcs8 {
+    use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use serde::de::Error as _;
+    use serde::ser::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use aws_lc_rs::rsa::KeyPair;
+
+    pub(super) fn serialize<S: Serializer>(pair: &KeyPair, serializer: S) -> Result<S::Ok, S::Error> {
+        let der: Pkcs8V1Der<'static> =
+            pair.as_der().map_err(|_| S::Error::custom("the key cannot be written"))?;
+        serializer.serialize_str(&URL_SAFE_NO_PAD.encode(der.as_ref()))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<KeyPair, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let der = URL_SAFE_NO_PAD.decode(text).map_err(D::Error::custom)?;
+        KeyPair::from_pkcs8(&der).map_err(D::Error::custom)
+    }
 }
 
 fn key_id(now_ms: u64) -> String {

@@ -6,12 +6,14 @@ use serde_json::{Map, Value, json};
 
 use crate::clock::rfc3339;
 use crate::errors;
+use crate::events;
 use crate::ids;
 use crate::lists::{self, Order};
 use crate::organizations;
 use crate::rows::User;
 use crate::seed::UserSeed;
 use crate::sessions;
+use crate::step_up::StepUp;
 use crate::store::Store;
 use crate::wire::{self, Answer, Call, Reply};
 
@@ -56,7 +58,7 @@ pub(crate) fn update(store: &mut Store, call: &Call, id: &str) -> Answer {
     change.apply(user);
     user.updated_ms = now_ms;
     let body = user.json();
-    store.events.push("user.updated", now_ms, body.clone());
+    events::note(store, "user.updated", body.clone());
     Ok(Reply::ok(&body))
 }
 
@@ -66,7 +68,7 @@ pub(crate) fn delete(store: &mut Store, id: &str) -> Answer {
     sessions::revoke_where(store, |session| session.user_id == id);
     organizations::remove_memberships_where(store, |membership| membership.user_id == id);
     store.users.remove(id);
-    store.events.push("user.deleted", store.clock.now_ms(), user);
+    events::note(store, "user.deleted", user);
     Ok(Reply::empty(StatusCode::OK))
 }
 
@@ -77,8 +79,9 @@ pub(crate) fn add(store: &mut Store, email: &str, change: Change) -> String {
     let mut user = User::from_seed(seed, now_ms);
     change.apply(&mut user);
     let id = user.id.clone();
-    store.events.push("user.created", now_ms, user.json());
+    let body = user.json();
     store.users.insert(id.clone(), user);
+    events::note(store, "user.created", body);
     id
 }
 
@@ -104,6 +107,8 @@ pub(crate) struct Change {
     metadata: Option<Map<String, Value>>,
     authentication_method: Option<String>,
     claims: Option<Map<String, Value>>,
+    mfa_enrolled: Option<bool>,
+    step_up: Option<StepUp>,
 }
 
 impl Change {
@@ -123,6 +128,8 @@ impl Change {
         set(&mut user.authentication_method, self.authentication_method);
         set(&mut user.metadata, self.metadata);
         set(&mut user.claims, self.claims);
+        set(&mut user.mfa_enrolled, self.mfa_enrolled);
+        set(&mut user.step_up, self.step_up.map(Some));
         set(&mut user.first_name, self.first_name.map(Some));
         set(&mut user.last_name, self.last_name.map(Some));
         set(&mut user.profile_picture_url, self.profile_picture_url.map(Some));
@@ -146,6 +153,8 @@ impl User {
             metadata: Map::new(),
             claims: seed.claims,
             authentication_method: seed.authentication_method.unwrap_or_else(|| DEFAULT_METHOD.to_owned()),
+            mfa_enrolled: seed.mfa_enrolled,
+            step_up: None,
             last_sign_in_ms: None,
             created_ms: now_ms,
             updated_ms: now_ms,

@@ -25,10 +25,12 @@ impl Call {
         self.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value)
     }
 
-    /// Every query parameter of this name, decoded; `name[]` counts as well.
+    /// Every value of the list parameter of this name, decoded. WorkOS' clients repeat the name, write
+    /// `name[]`, or join the values with commas.
     pub(crate) fn query_all(&self, name: &str) -> Vec<String> {
         let wanted = |key: &str| key.strip_suffix("[]").unwrap_or(key) == name;
-        self.query_pairs().filter(|(key, _)| wanted(key)).map(|(_, value)| value).collect()
+        let given = self.query_pairs().filter(|(key, _)| wanted(key));
+        given.flat_map(|(_, values)| values.split(',').map(str::to_owned).collect::<Vec<_>>()).collect()
     }
 
     /// The first query parameter of this name, still encoded as the client encoded it.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::peer::{BEGINNING_MS, VERIFIER, World, text};
-use crate::{DEMO_CLIENT_ID, Emulator, Seed, Settings};
+use crate::{DEMO_CLIENT_ID, Emulator, Seed, Settings, WebhookSeed};
 
 const AUTHENTICATE: &str = "/user_management/authenticate";
 
@@ -33,6 +33,7 @@ fn a_seed_that_makes_no_sense_is_refused() {
         |seed: &mut Seed| seed.memberships[0].user = "nobody@example.com".to_owned(),
         |seed: &mut Seed| seed.memberships[0].organization = "Nowhere".to_owned(),
         |seed: &mut Seed| seed.clients[0].redirect_uris.push("https://example.com/*".to_owned()),
+        |seed: &mut Seed| seed.webhooks.push(WebhookSeed::default()),
     ] {
         let mut seed = Seed::demo();
         change(&mut seed);
@@ -239,5 +240,8 @@ fn the_journal_counts_calls_and_keeps_no_secret() {
         assert!(!everything.contains(secret), "{secret}");
     }
     world.control("DELETE", "requests", &Value::Null);
-    assert_eq!(world.control("GET", "requests", &Value::Null), json!({ "counts": {}, "requests": [] }));
+    assert_eq!(
+        world.control("GET", "requests", &Value::Null),
+        json!({ "counts": {}, "paths": {}, "requests": [] })
+    );
 }

@@ -8,9 +8,14 @@
     reason = "tests"
 )]
 
+mod behaviour;
 mod control;
 mod management;
 mod peer;
+mod receiver;
 mod refresh;
 mod sign_in;
 mod sign_out;
+mod state;
+mod step_up;
+mod webhooks;
