@@ -264,6 +264,12 @@ impl Ticker {
         // A clock that leapt over several periods gives one tick, not a burst.
         self.next = self.next.plus(self.period).max(self.clock.monotonic());
     }
+
+    /// Puts the next tick `span` from now, for work that does not recur evenly.
+    pub fn next_in(&mut self, span: Span) {
+        self.waiting = None;
+        self.next = self.clock.monotonic().plus(span);
+    }
 }
 
 /// The work that a tick set off is under way.

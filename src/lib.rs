@@ -16,7 +16,7 @@
 //! | [`command`] | 7 | the command line: one file for each command |
 //! | [`app`] | 6 | the composition root: from settings to a running proxy and to its end |
 //! | [`server`] | 5 | HTTP in: sockets, connections, the tower stack, our endpoints, the way to the application |
-//! | [`refresh`], [`lease`] | 4 | renewing sessions, one call for everyone; streams that end with their session |
+//! | [`refresh`], [`lease`], [`revocation`] | 4 | renewing sessions, one call for everyone; streams that end with their session; what WorkOS tells of both |
 //! | [`workos`], [`store`], [`upstream`], [`config`], [`standing`] | 3 | peers that never import each other |
 //! | [`coarse`] | 2 | deadlines of a data thread, looked at once a second |
 //! | [`clock`], [`entropy`], [`telemetry`] | 1 | time, random bytes, logs and metrics |
@@ -37,6 +37,7 @@
 //!        SignIn(Detour)   ► auth::sign_in::Attempt::begin ► 302 to WorkOS, with a sealed cookie
 //!        Refuse(Refusal)  ► server::reply: a page for people, a problem document for programs
 //!
+//! webhook, or poll of the events API ► revocation ► standing, and the store for the other replicas
 //! /auth/callback ► auth::sign_in::finish ► control runtime ► WorkOS ► Session::open ► store ► 303
 //! ```
 //!
@@ -78,6 +79,7 @@ pub mod config;
 pub mod entropy;
 pub mod lease;
 pub mod refresh;
+pub mod revocation;
 pub mod server;
 pub mod standing;
 pub mod store;

@@ -6,10 +6,10 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use papaya::HashMap;
+use papaya::{Equivalent, HashMap};
 
 use crate::auth::presented;
-use crate::auth::revocation::{Effect, Revocation, Subject};
+use crate::auth::revocation::{Effect, Revocation, Subject, SubjectRef};
 use crate::auth::session::{Generation, Session, SessionId};
 use crate::auth::time::{Span, Timestamp};
 
@@ -57,6 +57,12 @@ struct Word {
 enum Mark {
     Newest(Generation),
     Ended,
+}
+
+impl Equivalent<Subject> for SubjectRef<'_> {
+    fn equivalent(&self, subject: &Subject) -> bool {
+        self.is(subject)
+    }
 }
 
 impl Default for StandingTable {
@@ -129,14 +135,19 @@ impl StandingTable {
         self.make_room();
     }
 
+    /// Was something said of the session that outdates what it says?
+    #[must_use]
+    pub fn is_outdated(&self, session: &Session) -> bool {
+        self.said_of(session) == Some(Effect::Renew)
+    }
+
     fn said_of(&self, session: &Session) -> Option<Effect> {
         if self.words.is_empty() {
             return None;
         }
         let words = self.words.pin();
         let issued = session.access_issued_at();
-        let about = Subject::of(session).chain([Subject::Session(session.id())]);
-        let effects = about.filter_map(|subject| {
+        let effects = SubjectRef::of(session).filter_map(|subject| {
             let word = words.get(&subject)?;
             if word.ended.is_some_and(|at| issued <= at) {
                 Some(Effect::End)
@@ -291,5 +302,32 @@ mod tests {
 
     fn session_issued(at: Timestamp) -> Session {
         session(at)
+    }
+
+    fn said(effect: Effect, at: Timestamp) -> Standing {
+        let table = StandingTable::default();
+        let subject = Subject::User(session(NOW).identity().user.id.clone());
+        table.hear(&Revocation { subject, effect, at }, later(600), at);
+        table.of(&session(NOW))
+    }
+
+    #[test]
+    fn a_token_of_the_second_in_which_a_word_came_to_be_is_concerned_by_it() {
+        for (effect, standing) in [(Effect::End, Standing::Ended), (Effect::Renew, Standing::MustRefresh)] {
+            assert_eq!(said(effect, NOW.plus(Span::from_millis(999))), standing);
+            assert_eq!(said(effect, NOW), standing);
+            assert_eq!(said(effect, NOW.minus(Span::from_millis(1))), Standing::Live);
+        }
+    }
+
+    #[test]
+    fn a_word_that_asks_for_a_renewal_does_not_take_back_one_that_ended() {
+        let table = StandingTable::default();
+        let subject = Subject::User(session(NOW).identity().user.id.clone());
+        for effect in [Effect::End, Effect::Renew] {
+            table.hear(&Revocation { subject: subject.clone(), effect, at: NOW }, later(600), NOW);
+        }
+        assert_eq!(table.of(&session(NOW)), Standing::Ended);
+        assert_eq!(table.of(&session(later(1))), Standing::Live, "a session of later is another matter");
     }
 }

@@ -10,6 +10,7 @@ use crate::auth::gate::Gate;
 use crate::auth::keyring::{Audience, Keyring, KeyringError};
 use crate::auth::policy::Policy;
 use crate::auth::time::{Span, Timestamp};
+use crate::auth::webhook::WebhookSecret;
 use crate::config::listen::Listen as ConfigListen;
 use crate::config::session_keys::SessionKeys;
 use crate::config::settings::{Config, CountLimit, Selector, UpstreamAddress, UpstreamConfig};
@@ -142,6 +143,8 @@ impl AppSettings {
             page_policy: content_security_policy(),
             access_log: if config.log.access { AccessLogging::On } else { AccessLogging::Off },
             routes,
+            webhook_secret: config.workos.webhook_secret.as_ref().map(WebhookSecret::new),
+            events_interval: config.workos.events_interval,
         })
     }
 

@@ -14,9 +14,10 @@ use crate::app::live::{AppSettings, LiveError};
 use crate::app::switch::LiveSwitch;
 use crate::auth::time::Span;
 use crate::clock::Clock;
-use crate::refresh::Refresher;
+use crate::refresh::{RefreshActor, Refresher};
+use crate::revocation::{Circumstances, RevocationDesk, Revocations};
 use crate::server::acceptor::{self, Ending};
-use crate::server::control::Control;
+use crate::server::control::{Control, ControlDesk};
 use crate::server::data_thread::DataThread;
 use crate::server::listener::{self, BindError, Bound, Listen, Listener};
 use crate::server::live::{PhaseCell, Shared};
@@ -145,11 +146,19 @@ pub fn start(settings: AppSettings, outputs: Outputs, clock: Clock) -> Result<Ru
     let (refresher, refresh_actor) =
         Refresher::new(workos.clone(), Arc::clone(&standing), metrics.clone(), clock.clone());
     let (control, control_desk) = Control::new(workos.clone(), Arc::clone(&standing), clock.clone());
+    let (revocations, revocation_desk) = Revocations::new(
+        workos.clone(),
+        Arc::clone(&standing),
+        metrics.clone(),
+        audit.recorder(),
+        clock.clone(),
+    );
     let shared = Arc::new(Shared {
         live: arc_swap::ArcSwap::from_pointee(live),
         standing,
         key_set: workos.keys().clone(),
         refresher,
+        revocations,
         control,
         access: access.recorder(),
         audit: audit.recorder(),
@@ -177,16 +186,16 @@ pub fn start(settings: AppSettings, outputs: Outputs, clock: Clock) -> Result<Ru
         access,
         audit,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(StartError::Thread)?;
-    let control = std::thread::Builder::new()
-        .name("control".to_owned())
-        .spawn(move || {
-            let local = conductor.run(refresh_actor, control_desk);
-            runtime.block_on(local);
-        })
-        .map_err(StartError::Thread)?;
+    let actors = Actors { refresh: refresh_actor, control: control_desk, revocation: revocation_desk };
+    let control = conductor.start(actors).map_err(StartError::Thread)?;
     Ok(Running { address, admin_address, shared, orders, control: Some(control) })
+}
+
+/// Who works on the control runtime.
+struct Actors {
+    refresh: RefreshActor,
+    control: ControlDesk,
+    revocation: RevocationDesk,
 }
 
 /// A thread's end is told by dropping its half of a channel.
@@ -243,17 +252,22 @@ struct Conductor {
 }
 
 impl Conductor {
-    async fn run(
-        mut self,
-        refresh_actor: crate::refresh::RefreshActor,
-        control_desk: crate::server::control::ControlDesk,
-    ) {
+    /// On a thread of its own.
+    fn start(self, actors: Actors) -> std::io::Result<JoinHandle<()>> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let thread = std::thread::Builder::new().name("control".to_owned());
+        thread.spawn(move || runtime.block_on(self.run(actors)))
+    }
+
+    async fn run(mut self, actors: Actors) {
         let stop = CancellationToken::new();
         let tasks = tokio_util::task::TaskTracker::new();
         let (workos, stopped) = (self.workos.clone(), stop.clone());
         tasks.spawn(async move { workos.keys().run(stopped.cancelled()).await });
-        tasks.spawn(refresh_actor.run(stop.clone()));
-        tasks.spawn(control_desk.run(stop.clone()));
+        tasks.spawn(actors.refresh.run(stop.clone()));
+        tasks.spawn(actors.control.run(stop.clone()));
+        let shared = Arc::clone(&self.shared);
+        tasks.spawn(actors.revocation.run(move || circumstances(&shared), stop.clone()));
         for listener in std::mem::take(&mut self.admin) {
             tasks.spawn(admin::run(listener, Arc::clone(&self.shared), stop.clone()));
         }
@@ -310,6 +324,16 @@ impl Conductor {
             () = clock.sleep(span) => false,
             Some(_) = self.inbox.recv() => false,
         }
+    }
+}
+
+/// What those who hear of revocations need to know of the configuration of the moment.
+fn circumstances(shared: &Shared) -> Circumstances {
+    let live = shared.live.load();
+    Circumstances {
+        store: Arc::clone(&live.store),
+        lifetime: live.gate.lifetimes().lifetime,
+        events_interval: live.events_interval,
     }
 }
 

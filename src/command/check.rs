@@ -121,7 +121,14 @@ impl Findings {
 const fn keys(stage: Stage) -> &'static [&'static str] {
     match stage {
         Stage::Configuration => &[],
-        Stage::Secrets => &["workos.api_key", "workos.api_key_file", "session.keys", "session.key_files"],
+        Stage::Secrets => &[
+            "workos.api_key",
+            "workos.api_key_file",
+            "workos.webhook_secret",
+            "workos.webhook_secret_file",
+            "session.keys",
+            "session.key_files",
+        ],
         Stage::Credentials => &["workos.client_id", "workos.api_key", "workos.api_key_file"],
         Stage::PublicUrl => &["server.public_url"],
         Stage::Cookie => {

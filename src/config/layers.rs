@@ -14,17 +14,20 @@ use crate::config::problem::Origin;
 
 /// Keys of which at most one may be given. A layer that gives one replaces both of the layers below, so that
 /// `VESTIBULE__WORKOS__API_KEY` works over a file that names `api_key_file`.
-const PAIRS: [(&str, &str, &str); 3] = [
+const PAIRS: [(&str, &str, &str); 4] = [
     ("workos", "api_key", "api_key_file"),
+    ("workos", "webhook_secret", "webhook_secret_file"),
     ("workos", "provider", "connection_id"),
     ("session", "keys", "key_files"),
 ];
 
 /// Keys that say nothing when they are empty, so that an empty one hides none of the layers below.
-const BLANK_IS_NOTHING: [(&str, &str); 7] = [
+const BLANK_IS_NOTHING: [(&str, &str); 9] = [
     ("workos", "client_id"),
     ("workos", "api_key"),
     ("workos", "api_key_file"),
+    ("workos", "webhook_secret"),
+    ("workos", "webhook_secret_file"),
     ("workos", "provider"),
     ("workos", "connection_id"),
     ("session", "keys"),

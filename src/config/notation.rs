@@ -22,6 +22,10 @@ const MAX_HEADER_BYTES: u64 = 1 << 20;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Positive(pub(super) Span);
 
+/// How often something is asked for; `None` is never.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PollInterval(pub(super) Option<Span>);
+
 /// A whole number in a range.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Whole<const MIN: i64, const MAX: i64>(pub(super) usize);
@@ -51,6 +55,21 @@ impl FromText for Positive {
             Err("use a time longer than zero, such as \"30s\"".to_owned())
         } else {
             Ok(Self(span))
+        }
+    }
+}
+
+impl FromText for PollInterval {
+    const KIND: &'static str = "a duration from \"1s\" to \"1h\", or \"0s\" for never";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        let span = Span::from_text(text)?;
+        if span.is_zero() {
+            Ok(Self(None))
+        } else if (Span::from_secs(1)..=Span::from_minutes(60)).contains(&span) {
+            Ok(Self(Some(span)))
+        } else {
+            Err("use a time from \"1s\" to \"1h\", or \"0s\" for never".to_owned())
         }
     }
 }
@@ -162,6 +181,9 @@ mod tests {
             assert!(Span::from_text(text).is_err(), "{text}");
         }
         assert!(Positive::from_text("0s").is_err());
+        let interval = |text| PollInterval::from_text(text).ok().map(|PollInterval(span)| span);
+        assert_eq!((interval("0s"), interval("1s")), (Some(None), Some(Some(Span::from_secs(1)))));
+        assert_eq!((interval("999ms"), interval("61m"), interval("often")), (None, None, None));
     }
 
     #[test]

@@ -67,6 +67,7 @@ impl Stage {
         match path {
             "workos.client_id" => Self::Credentials,
             "workos.api_key" | "workos.api_key_file" => Self::Secrets,
+            "workos.webhook_secret" | "workos.webhook_secret_file" => Self::Secrets,
             "server.public_url" => Self::PublicUrl,
             "session.cookie_name" | "session.cookie_domain" | "session.same_site" => Self::Cookie,
             other if other.starts_with("session.key") => Self::Secrets,

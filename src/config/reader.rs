@@ -33,6 +33,9 @@ enum Table {
     Broken,
 }
 
+/// Neither key of a secret is given.
+struct Missing;
+
 /// A secret, and what to call it in messages.
 #[derive(Debug)]
 pub(super) struct FoundSecret {
@@ -122,6 +125,26 @@ impl<'a> Cursor<'a> {
         file_key: &'static str,
         cure: &str,
     ) -> Option<FoundSecret> {
+        self.either_secret(key, file_key).unwrap_or_else(|Missing| {
+            self.report_missing(key, cure);
+            None
+        })
+    }
+
+    /// A secret of the same two forms that need not be there.
+    pub(super) fn optional_secret(
+        &mut self,
+        key: &'static str,
+        file_key: &'static str,
+    ) -> Option<FoundSecret> {
+        self.either_secret(key, file_key).unwrap_or(None)
+    }
+
+    fn either_secret(
+        &mut self,
+        key: &'static str,
+        file_key: &'static str,
+    ) -> Result<Option<FoundSecret>, Missing> {
         self.describe(key, "a secret".to_owned(), Some("\"\""), Confidence::Secret);
         self.describe(file_key, "a path".to_owned(), Some("\"\""), Confidence::Open);
         let given = |node: &Node<'_>| !is_blank(node.value());
@@ -130,19 +153,16 @@ impl<'a> Cursor<'a> {
         match (inline, file) {
             (Some(inline), Some(file)) => {
                 report_both(&inline, &file);
-                None
+                Ok(None)
             }
-            (Some(inline), None) => inline_secret(&inline),
+            (Some(inline), None) => Ok(inline_secret(&inline)),
             (None, Some(file)) => {
                 self.reading.open(file.path());
-                let path = file.text("a path")?;
+                let Some(path) = file.text("a path") else { return Ok(None) };
                 let path = self.reading.layers().resolve(path, file.origin());
-                file_secret(&file, &path)
+                Ok(file_secret(&file, &path))
             }
-            (None, None) => {
-                self.report_missing(key, cure);
-                None
-            }
+            (None, None) => Err(Missing),
         }
     }
 

@@ -124,6 +124,10 @@ pub struct WorkOsConfig {
     pub organization_id: Option<OrganizationId>,
     /// How long one call to the API may take; never zero.
     pub request_timeout: Span,
+    /// What webhooks are signed with; `None`: none are taken.
+    pub webhook_secret: Option<Secret<String>>,
+    /// How often the events API is asked, a second or more; `None`: not at all.
+    pub events_interval: Option<Span>,
 }
 
 /// What a sign-in asks WorkOS for

@@ -118,6 +118,7 @@ fn measure(shared: &Shared) {
     if let KeySetStatus::Fetched { age } = shared.key_set.status() {
         shared.metrics.set_key_set_age(age);
     }
+    shared.metrics.set_events_poll_age(shared.revocations.poll_age());
     let live = shared.live.load();
     let keyring = live.sealer.context().keyring;
     let age = keyring.sealing().created_at().map(|created| shared.clock.now().since(created));

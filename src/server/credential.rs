@@ -84,8 +84,15 @@ pub(crate) async fn present(thread: &DataThread, live: &Live, cookies: &RequestC
     match thread.shared.standing.of(&open.session) {
         Standing::Superseded => match newest(thread, live, &open).await {
             Some(newer) => {
-                Found { presented: Presented::Session(newer, Standing::Live), rewrite: Rewrite::Yes, parts }
+                // It may have been ended or outdated meanwhile as much as the one that came.
+                let standing = match thread.shared.standing.of(&newer.session) {
+                    Standing::Superseded => Standing::Live,
+                    standing @ (Standing::Live | Standing::Ended | Standing::MustRefresh) => standing,
+                };
+                Found { presented: Presented::Session(newer, standing), rewrite: Rewrite::Yes, parts }
             }
+            // Its token is spent, so it cannot be asked what it should say now.
+            None if thread.shared.standing.is_outdated(&open.session) => Found::nothing(Rewrite::No),
             None => Found {
                 presented: Presented::Session(open, Standing::Superseded),
                 rewrite: Rewrite::No,

@@ -15,8 +15,10 @@ use crate::auth::identity_headers::HeaderRules;
 use crate::auth::policy::Destination;
 use crate::auth::policy::route::ByteLimit;
 use crate::auth::time::Span;
+use crate::auth::webhook::WebhookSecret;
 use crate::clock::Clock;
 use crate::refresh::Refresher;
+use crate::revocation::Revocations;
 use crate::server::client_addr::TrustedPeers;
 use crate::server::control::Control;
 use crate::server::site::Site;
@@ -57,6 +59,10 @@ pub struct Live {
     pub upstream_names: Vec<Arc<str>>,
     /// Names and counters of all destinations.
     pub routes: RouteLabels,
+    /// What WorkOS signs webhooks with; `None`: none are taken.
+    pub webhook_secret: Option<WebhookSecret>,
+    /// How often WorkOS is asked for events; `None`: not at all.
+    pub events_interval: Option<Span>,
 }
 
 impl Live {
@@ -160,6 +166,8 @@ pub struct Shared {
     pub key_set: KeySetKeeper,
     /// Renews sessions.
     pub refresher: Refresher,
+    /// Hears what WorkOS tells of sessions and people.
+    pub revocations: Revocations,
     /// Exchanges codes and ends sessions at WorkOS.
     pub control: Control,
     /// Access lines go here.

@@ -48,6 +48,7 @@ pub mod site;
 mod stack;
 mod tunnel;
 mod watch;
+mod webhook;
 
 pub use page::content_security_policy;
 

@@ -13,7 +13,7 @@ use crate::server::exchange::{Answer, Bearings, Exchange, Note};
 use crate::server::intake::{self, IntakeFault};
 use crate::server::reply::Fault;
 use crate::server::site::Endpoint;
-use crate::server::{callback, me, proxy, session_json, sign_in, sign_out, signed_out};
+use crate::server::{callback, me, proxy, session_json, sign_in, sign_out, signed_out, webhook};
 use crate::telemetry::DecisionWord;
 
 /// Answers one request.
@@ -88,7 +88,9 @@ fn rejected(exchange: &Exchange, fault: Fault) -> Answer {
 async fn own(thread: &DataThread, exchange: Exchange, bearings: Bearings) -> Answer {
     let destination = Some(bearings.destination);
     let note = Note { destination, decision: DecisionWord::Own, ..Note::default() };
-    let Some(endpoint) = exchange.live.site.endpoint(bearings.path.as_str()) else {
+    let endpoint = exchange.live.site.endpoint(bearings.path.as_str());
+    let takes_webhooks = exchange.live.webhook_secret.is_some();
+    let Some(endpoint) = endpoint.filter(|one| *one != Endpoint::Webhook || takes_webhooks) else {
         return Answer { response: exchange.asker().fault(Fault::NoSuchEndpoint), note };
     };
     let allowed = match endpoint {
@@ -96,6 +98,7 @@ async fn own(thread: &DataThread, exchange: Exchange, bearings: Bearings) -> Ans
         Endpoint::Callback => "GET",
         Endpoint::SignIn | Endpoint::SignedOut | Endpoint::Session | Endpoint::Me => "GET, HEAD",
         Endpoint::SignOut => "GET, HEAD, POST",
+        Endpoint::Webhook => "POST",
     };
     let method = exchange.request.method();
     if !allowed.split(", ").any(|allowed| allowed == method.as_str()) {
@@ -110,6 +113,7 @@ async fn own(thread: &DataThread, exchange: Exchange, bearings: Bearings) -> Ans
         Endpoint::SignedOut => signed_out::answer(&exchange),
         Endpoint::Session => session_json::answer(thread, &exchange, &bearings).await,
         Endpoint::Me => me::answer(thread, &exchange, &bearings).await,
+        Endpoint::Webhook => webhook::answer(thread, exchange).await,
     };
     Answer { response, note }
 }

@@ -51,11 +51,20 @@ pub enum Endpoint {
     Session,
     /// The session as a page.
     Me,
+    /// Where WorkOS tells what happened.
+    Webhook,
 }
 
 impl Endpoint {
-    const ALL: [Self; 6] =
-        [Self::SignIn, Self::Callback, Self::SignOut, Self::SignedOut, Self::Session, Self::Me];
+    const ALL: [Self; 7] = [
+        Self::SignIn,
+        Self::Callback,
+        Self::SignOut,
+        Self::SignedOut,
+        Self::Session,
+        Self::Me,
+        Self::Webhook,
+    ];
 
     /// Its path below `auth_path`.
     #[must_use]
@@ -67,6 +76,7 @@ impl Endpoint {
             Self::SignedOut => "/signed-out",
             Self::Session => "/session",
             Self::Me => "/me",
+            Self::Webhook => "/webhook",
         }
     }
 }

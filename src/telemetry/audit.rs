@@ -8,7 +8,7 @@ use std::sync::Arc;
 use prometheus_client::metrics::counter::Counter;
 use tokio::sync::mpsc;
 
-use crate::auth::identity::{OrganizationId, UserId};
+use crate::auth::identity::{OrganizationId, UserId, WorkOsSessionId};
 use crate::auth::time::Timestamp;
 use crate::telemetry::record::{Event, Value};
 use crate::telemetry::writer::{self, Output, Writer};
@@ -95,6 +95,8 @@ pub struct AuditLine {
     pub user_id: Option<UserId>,
     /// In which organization.
     pub organization_id: Option<OrganizationId>,
+    /// In which session, by WorkOS' id.
+    pub session_id: Option<WorkOsSessionId>,
     /// The address of the staff member who acts as the user.
     pub impersonator: Option<Box<str>>,
 }
@@ -113,6 +115,7 @@ impl AuditLine {
             route: None,
             user_id: None,
             organization_id: None,
+            session_id: None,
             impersonator: None,
         }
     }
@@ -201,6 +204,7 @@ impl Event for AuditLine {
         field("user_id", Value::optional(self.user_id.as_ref().map(UserId::as_str)));
         let organization = self.organization_id.as_ref().map(OrganizationId::as_str);
         field("organization_id", Value::optional(organization));
+        field("session_id", Value::optional(self.session_id.as_ref().map(WorkOsSessionId::as_str)));
         field("impersonator", Value::optional(self.impersonator.as_deref()));
     }
 }
@@ -245,7 +249,7 @@ mod tests {
         let json = "{\"timestamp\":\"2026-11-21T09:30:00.007Z\",\"event\":\"audit\",\
             \"action\":\"refusal\",\"outcome\":\"denied\",\"reason\":\"deny_rule\",\"decision_id\":\"d1\",\
             \"request_id\":null,\"route\":null,\"user_id\":\"user_1\",\"organization_id\":null,\
-            \"impersonator\":null}\n";
+            \"session_id\":null,\"impersonator\":null}\n";
         assert_eq!(std::fs::read_to_string(path).unwrap(), json);
     }
 

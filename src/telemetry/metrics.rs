@@ -14,7 +14,8 @@ use crate::auth::time::Span;
 use crate::telemetry::age::Age;
 use crate::telemetry::histogram::Durations;
 use crate::telemetry::labels::{
-    KindLabels, OutcomeLabels, ReasonLabels, ReloadOutcome, SignInLabels, SignInStage, UpstreamLabels,
+    EventLabels, KindLabels, OutcomeLabels, ReasonLabels, ReloadOutcome, SignInLabels, SignInStage,
+    UpstreamLabels,
 };
 use crate::telemetry::route_metrics::{RequestLabels, RouteMetrics};
 
@@ -39,6 +40,9 @@ struct Set {
     key_reloads: Family<OutcomeLabels, Counter>,
     sealing_keys: Gauge,
     sealing_key_age: Age,
+    revocation_events: Family<EventLabels, Counter>,
+    revocation_webhooks_refused: Family<ReasonLabels, Counter>,
+    events_poll_age: Age,
     upstream_errors: Family<UpstreamLabels, Counter>,
     workos_errors: Family<KindLabels, Counter>,
     connections_open: Gauge,
@@ -65,6 +69,9 @@ impl Metrics {
             key_reloads: Family::default(),
             sealing_keys: Gauge::default(),
             sealing_key_age: Age::default(),
+            revocation_events: Family::default(),
+            revocation_webhooks_refused: Family::default(),
+            events_poll_age: Age::default(),
             upstream_errors: Family::default(),
             workos_errors: Family::default(),
             connections_open: Gauge::default(),
@@ -131,6 +138,25 @@ impl Metrics {
         match age {
             Some(age) => self.0.sealing_key_age.set(age),
             None => self.0.sealing_key_age.forget(),
+        }
+    }
+
+    /// Counts an event of WorkOS' that was heard for the first time. `source` and `event` come from closed lists.
+    pub fn revocation_event(&self, source: &'static str, event: &'static str) {
+        self.0.revocation_events.get_or_create(&EventLabels { source, event }).inc();
+    }
+
+    /// Counts a webhook that was not taken. `reason` comes from a closed list.
+    pub fn revocation_webhook_refused(&self, reason: &'static str) {
+        self.0.revocation_webhooks_refused.get_or_create(&ReasonLabels { reason }).inc();
+    }
+
+    /// Says how long ago WorkOS was last asked for events and answered; `None`, when nobody asks, shows nothing.
+    /// Call it before [`render`](Self::render).
+    pub fn set_events_poll_age(&self, age: Option<Span>) {
+        match age {
+            Some(age) => self.0.events_poll_age.set(age),
+            None => self.0.events_poll_age.forget(),
         }
     }
 
@@ -201,6 +227,12 @@ impl Set {
         registry.register("refresh_circuit_open", help, self.refresh_circuit.clone());
         let help = "Requests forwarded on an expired access token because WorkOS did not answer";
         registry.register("outage_grace_requests", help, self.grace_requests.clone());
+        let help = "Events of WorkOS' about sessions, people and organizations, by how they came";
+        registry.register("revocation_events", help, self.revocation_events.clone());
+        let help = "Webhooks that were not taken, by reason";
+        registry.register("revocation_webhooks_refused", help, self.revocation_webhooks_refused.clone());
+        let help = "Time since WorkOS last answered for events; absent when they are not polled";
+        registry.register("events_poll_age_seconds", help, self.events_poll_age.clone());
         let help = "Calls to WorkOS that gave an error";
         registry.register("workos_errors", help, self.workos_errors.clone());
         let help = "Time since WorkOS' key set was last fetched; absent until it first was";
@@ -305,6 +337,9 @@ mod tests {
         metrics.set_key_set_age(Span::from_secs(61));
         metrics.key_reload(ReloadOutcome::Applied);
         metrics.set_sealing_keys(2, Some(Span::from_secs(62)));
+        metrics.revocation_event("webhook", "session.revoked");
+        metrics.revocation_webhook_refused("signature");
+        metrics.set_events_poll_age(Some(Span::from_secs(9)));
         metrics.upstream_error(&"app".into(), "connect");
         metrics.workos_error("timeout");
         metrics.stream_closed("signed_out");
@@ -319,6 +354,9 @@ mod tests {
             "vestibule_key_reloads_total{outcome=\"applied\"} 1",
             "vestibule_sealing_keys 2",
             "vestibule_sealing_key_age_seconds 62",
+            "vestibule_revocation_events_total{source=\"webhook\",event=\"session.revoked\"} 1",
+            "vestibule_revocation_webhooks_refused_total{reason=\"signature\"} 1",
+            "vestibule_events_poll_age_seconds 9",
             "vestibule_upstream_errors_total{upstream=\"app\",kind=\"connect\"} 1",
             "vestibule_workos_errors_total{kind=\"timeout\"} 1",
             "vestibule_streams_closed_total{reason=\"signed_out\"} 1",
@@ -341,6 +379,9 @@ mod tests {
         metrics.set_sealing_keys(1, Some(Span::from_secs(5)));
         metrics.set_sealing_keys(1, None);
         assert!(!metrics.render().contains("sealing_key_age"), "the ages of two keys are not mixed up");
+        metrics.set_events_poll_age(Some(Span::ZERO));
+        metrics.set_events_poll_age(None);
+        assert!(!metrics.render().contains("_age_seconds"));
     }
 
     #[test]

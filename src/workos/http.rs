@@ -49,6 +49,8 @@ pub(super) enum Connection {
 pub(super) enum Call<'a> {
     /// Read a public resource.
     Get { url: &'a Url },
+    /// Read under the API key.
+    GetAs { url: &'a Url, api_key: &'a Secret<String> },
     /// Send JSON that carries its own credentials.
     Post { url: &'a Url, json: Bytes },
     /// Send JSON under the API key.
@@ -176,6 +178,9 @@ fn request(client: &Client, call: Call<'_>) -> RequestBuilder {
     const JSON: &str = "application/json";
     match call {
         Call::Get { url } => client.get(url.clone()).header(ACCEPT, JSON),
+        Call::GetAs { url, api_key } => {
+            client.get(url.clone()).header(ACCEPT, JSON).bearer_auth(api_key.expose())
+        }
         Call::Post { url, json } => {
             client.post(url.clone()).header(ACCEPT, JSON).header(CONTENT_TYPE, JSON).body(json)
         }

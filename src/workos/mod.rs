@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use url::Url;
 
+use crate::auth::event::EventName;
 use crate::auth::identity::{OrganizationId, WorkOsSessionId};
 use crate::auth::secret::Secret;
 use crate::auth::session::{RefreshToken, Tokens};
@@ -16,12 +17,14 @@ use crate::workos::http::{Call, Connection, Http, MAX_ANSWER_BYTES, Reply};
 
 pub use crate::workos::code::ErrorCode;
 pub use crate::workos::error::WorkOsError;
+pub use crate::workos::events::{EventsFrom, EventsPage};
 pub use crate::workos::key_set::KeySetKeeper;
 pub use crate::workos::settings::{BuildError, EndUser, Settings};
 
 mod classify;
 mod code;
 pub mod error;
+mod events;
 mod http;
 pub mod key_set;
 mod replay;
@@ -30,7 +33,7 @@ mod settings;
 mod step_up;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
-mod test_peer;
+pub(crate) mod test_peer;
 mod tls;
 mod tokens;
 mod wire;
@@ -64,6 +67,7 @@ struct Inner {
     keys: KeySetKeeper,
     authenticate: Url,
     revoke: Url,
+    events: Url,
     client_id: Box<str>,
     api_key: Secret<String>,
     issuers: Vec<Box<str>>,
@@ -87,12 +91,14 @@ impl WorkOs {
         let keys = KeySetKeeper::new(Arc::clone(&http), jwks, request_timeout, clock.clone());
         let authenticate = endpoint(&api_url, &["user_management", "authenticate"])?;
         let revoke = endpoint(&api_url, &["user_management", "sessions", "revoke"])?;
+        let events = endpoint(&api_url, &["events"])?;
         Ok(Self(Arc::new(Inner {
             http,
             clock,
             keys,
             authenticate,
             revoke,
+            events,
             client_id,
             api_key,
             issuers,
@@ -204,9 +210,40 @@ impl WorkOs {
         }
     }
 
+    /// What happened at WorkOS, oldest first: at most `limit` (1 to 100) events of these names
+    /// (<https://workos.com/docs/events/data-syncing/events-api>).
+    ///
+    /// # Errors
+    /// [`WorkOsError`]; never `Rejected`, because no person is concerned.
+    pub async fn events(
+        &self,
+        names: &[EventName],
+        from: EventsFrom<'_>,
+        limit: usize,
+    ) -> Result<EventsPage, WorkOsError> {
+        let url = events::address(&self.0.events, names, from, limit);
+        let call = Call::GetAs { url: &url, api_key: &self.0.api_key };
+        let reply = self.send_for(call, events::MAX_PAGE_BYTES).await?;
+        if !reply.is_success() {
+            return Err(match classify::refusal(&reply) {
+                WorkOsError::Rejected(rejection) => WorkOsError::Misconfigured(Misconfiguration::Refused {
+                    status: reply.status,
+                    code: rejection.code(),
+                    request_id: reply.request_id,
+                }),
+                other @ (WorkOsError::Transient { .. } | WorkOsError::Misconfigured(_)) => other,
+            });
+        }
+        events::page(&reply, self.0.clock.now())
+    }
+
     async fn send(&self, call: Call<'_>) -> Result<Reply, WorkOsError> {
+        self.send_for(call, MAX_ANSWER_BYTES).await
+    }
+
+    async fn send_for(&self, call: Call<'_>, max_bytes: usize) -> Result<Reply, WorkOsError> {
         let timeout = self.0.request_timeout;
-        let sent = self.0.http.send(call, Connection::Any, timeout, MAX_ANSWER_BYTES).await;
+        let sent = self.0.http.send(call, Connection::Any, timeout, max_bytes).await;
         sent.map_err(WorkOsError::transient)
     }
 

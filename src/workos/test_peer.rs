@@ -22,12 +22,12 @@ use crate::clock::Clock;
 use crate::workos::{Refreshed, Settings, WorkOs};
 
 /// The time in these tests.
-pub(super) const NOW: Timestamp = Timestamp::from_unix_seconds(1_795_253_400);
+pub(crate) const NOW: Timestamp = Timestamp::from_unix_seconds(1_795_253_400);
 /// How long a test waits, in real time, for something that happens at once unless it is broken.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What the peer does with a request.
-pub(super) enum Answer {
+pub(crate) enum Answer {
     /// Status, further header lines, body.
     Reply(u16, &'static str, Vec<u8>),
     /// These bytes and no more, then the end of the connection.
@@ -39,31 +39,31 @@ pub(super) enum Answer {
 }
 
 impl Answer {
-    pub(super) fn json(status: u16, body: &Value) -> Self {
+    pub(crate) fn json(status: u16, body: &Value) -> Self {
         Self::Reply(status, "content-type: application/json\r\n", body.to_string().into_bytes())
     }
 }
 
 /// A request as it was heard.
 #[derive(Debug)]
-pub(super) struct Heard {
-    pub(super) line: String,
-    pub(super) head: String,
-    pub(super) body: Vec<u8>,
+pub(crate) struct Heard {
+    pub(crate) line: String,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Heard {
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap()
     }
 
-    pub(super) fn is_for_keys(&self) -> bool {
+    pub(crate) fn is_for_keys(&self) -> bool {
         self.line.starts_with("GET /sso/jwks/client_1 ")
     }
 }
 
 /// The server.
-pub(super) struct Peer {
+pub(crate) struct Peer {
     address: SocketAddr,
     heard: mpsc::Receiver<Heard>,
     ended: Arc<AtomicBool>,
@@ -72,7 +72,7 @@ pub(super) struct Peer {
 
 impl Peer {
     /// A peer that asks `answer` what to do with each request.
-    pub(super) fn start(mut answer: impl FnMut(&Heard) -> Answer + Send + 'static) -> Self {
+    pub(crate) fn start(mut answer: impl FnMut(&Heard) -> Answer + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (sender, heard) = mpsc::channel();
@@ -97,7 +97,7 @@ impl Peer {
     }
 
     /// A peer that has the key set and answers everything else with these, one after the other.
-    pub(super) fn scripted(answers: Vec<Answer>) -> Self {
+    pub(crate) fn scripted(answers: Vec<Answer>) -> Self {
         let mut answers = answers.into_iter();
         Self::start(move |heard| {
             if heard.is_for_keys() {
@@ -107,22 +107,22 @@ impl Peer {
         })
     }
 
-    pub(super) fn base(&self) -> Url {
+    pub(crate) fn base(&self) -> Url {
         Url::parse(&format!("http://{}", self.address)).unwrap()
     }
 
     /// The next request, waited for.
-    pub(super) fn next(&self) -> Heard {
+    pub(crate) fn next(&self) -> Heard {
         self.heard.recv_timeout(PATIENCE).unwrap()
     }
 
     /// The next request that is not for the key set, waited for.
-    pub(super) fn next_call(&self) -> Heard {
+    pub(crate) fn next_call(&self) -> Heard {
         std::iter::repeat_with(|| self.next()).find(|heard| !heard.is_for_keys()).unwrap()
     }
 
     /// What was heard and not asked for yet.
-    pub(super) fn rest(&self) -> Vec<Heard> {
+    pub(crate) fn rest(&self) -> Vec<Heard> {
         self.heard.try_iter().collect()
     }
 }
@@ -175,11 +175,11 @@ fn give(stream: &mut TcpStream, answer: Answer) -> bool {
 }
 
 /// The client for a peer.
-pub(super) fn client(peer: &Peer, clock: &Clock) -> WorkOs {
+pub(crate) fn client(peer: &Peer, clock: &Clock) -> WorkOs {
     WorkOs::new(settings(peer.base()), clock.clone()).unwrap()
 }
 
-pub(super) fn settings(api_url: Url) -> Settings {
+pub(crate) fn settings(api_url: Url) -> Settings {
     Settings {
         api_url,
         client_id: "client_1".into(),
@@ -191,7 +191,7 @@ pub(super) fn settings(api_url: Url) -> Settings {
 }
 
 /// Runs `work` on a runtime of its own, with the client's key-set task beside it.
-pub(super) fn drive<F: Future>(client: &WorkOs, work: F) -> F::Output {
+pub(crate) fn drive<F: Future>(client: &WorkOs, work: F) -> F::Output {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let keys = client.keys().clone();
     runtime.block_on(async move {
@@ -205,7 +205,7 @@ pub(super) fn drive<F: Future>(client: &WorkOs, work: F) -> F::Output {
 static KEY: LazyLock<KeyPair> = LazyLock::new(|| KeyPair::generate(KeySize::Rsa2048).unwrap());
 
 /// A key set in which the one key stands under each of these ids.
-pub(super) fn jwks(kids: &[&str]) -> Value {
+pub(crate) fn jwks(kids: &[&str]) -> Value {
     // RFC 8017 A.1.1: 30 82 .. .. | 02 82 01 01 00 n | 02 03 e, for 2048 bits and e = 65537.
     let der = KEY.public_key().as_ref();
     let (n, e) = (URL_SAFE_NO_PAD.encode(&der[9..265]), URL_SAFE_NO_PAD.encode(&der[267..270]));
@@ -214,7 +214,7 @@ pub(super) fn jwks(kids: &[&str]) -> Value {
 }
 
 /// An access token of user_1, signed under this key id, good for five minutes.
-pub(super) fn access_token(kid: &str) -> String {
+pub(crate) fn access_token(kid: &str) -> String {
     let issued = NOW.unix_seconds();
     let payload = json!({
         "iss": "https://api.workos.com", "sub": "user_1", "sid": "session_1", "jti": "01J9",
@@ -223,7 +223,7 @@ pub(super) fn access_token(kid: &str) -> String {
     signed(kid, &payload)
 }
 
-pub(super) fn signed(kid: &str, payload: &Value) -> String {
+pub(crate) fn signed(kid: &str, payload: &Value) -> String {
     let header = json!({"alg": "RS256", "typ": "JWT", "kid": kid});
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let text = format!("{}.{}", part(&header), part(payload));
@@ -234,7 +234,7 @@ pub(super) fn signed(kid: &str, payload: &Value) -> String {
 }
 
 /// A good answer to a code or a refresh token.
-pub(super) fn authenticated(kid: &str) -> Value {
+pub(crate) fn authenticated(kid: &str) -> Value {
     json!({
         "user": {
             "object": "user", "id": "user_1", "email": "ada@example.com", "email_verified": true,
@@ -249,7 +249,7 @@ pub(super) fn authenticated(kid: &str) -> Value {
 }
 
 /// The tokens of a renewal that verified.
-pub(super) fn verified(refreshed: Refreshed) -> Tokens {
+pub(crate) fn verified(refreshed: Refreshed) -> Tokens {
     match refreshed {
         Refreshed::Tokens(tokens) => *tokens,
         Refreshed::Unverified(_, error) => panic!("not verified: {error}"),

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// Longest `User-Agent` that is passed on: enough to recognise a browser by.
 const MAX_USER_AGENT_CHARS: usize = 512;
@@ -71,6 +72,18 @@ pub(super) struct Impersonator {
     pub(super) reason: Option<String>,
 }
 
+/// The answer of `GET /events`. Each event is read by itself, so that one that is broken does not hide the others.
+#[derive(Deserialize)]
+pub(super) struct Events {
+    pub(super) data: Vec<Value>,
+    pub(super) list_metadata: Option<ListMetadata>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct ListMetadata {
+    pub(super) after: Option<String>,
+}
+
 /// The body of a request. Our own structures of strings always serialise.
 pub(super) fn body(value: &impl Serialize) -> Bytes {
     serde_json::to_vec(value).map(Bytes::from).unwrap_or_default()
@@ -87,7 +100,7 @@ pub(super) fn shortened(user_agent: &str) -> &str {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rank of each module; a module imports lower ranks only. The table of `src/lib.rs`.
-const RANKS: [(&str, u8); 15] = [
+const RANKS: [(&str, u8); 16] = [
     ("auth", 0),
     ("clock", 1),
     ("entropy", 1),
@@ -19,6 +19,7 @@ const RANKS: [(&str, u8); 15] = [
     ("standing", 3),
     ("refresh", 4),
     ("lease", 4),
+    ("revocation", 4),
     ("server", 5),
     ("app", 6),
     ("command", 7),

@@ -35,6 +35,7 @@ mod pages;
 mod paths;
 mod policy;
 mod refresh;
+mod revocation;
 mod sessions;
 mod sign_in;
 mod sign_out;

@@ -2,7 +2,7 @@
 
 use crate::auth::identity::OrganizationId;
 use crate::auth::time::Span;
-use crate::config::notation::Positive;
+use crate::config::notation::{PollInterval, Positive};
 use crate::config::problem::{Stage, shown};
 use crate::config::reader::{Cursor, FoundSecret};
 use crate::config::reading::Remark;
@@ -12,6 +12,8 @@ use crate::config::web_origin::{Scheme, WebOrigin};
 
 /// The provider that is WorkOS' own sign-in.
 const AUTHKIT: &str = "authkit";
+/// Least length of a webhook's secret; WorkOS' own are longer.
+const MIN_WEBHOOK_SECRET_BYTES: usize = 16;
 
 /// `[workos]` as far as it could be read.
 pub(super) struct WorkOsDraft {
@@ -23,6 +25,8 @@ pub(super) struct WorkOsDraft {
     selector: Selector,
     organization_id: Option<OrganizationId>,
     request_timeout: Span,
+    webhook_secret: Option<FoundSecret>,
+    events_interval: Option<Span>,
 }
 
 impl WorkOsDraft {
@@ -40,6 +44,8 @@ impl WorkOsDraft {
             selector: self.selector,
             organization_id: self.organization_id,
             request_timeout: self.request_timeout,
+            webhook_secret: self.webhook_secret.map(|secret| secret.text),
+            events_interval: self.events_interval,
         })
     }
 }
@@ -57,6 +63,9 @@ pub(super) fn read(mut cursor: Cursor<'_>) -> WorkOsDraft {
     let issuers: Vec<Issuer> = cursor.take("issuers", "[]");
     let (selector, organization_id) = selector(&mut cursor);
     let Positive(request_timeout) = cursor.take("request_timeout", "\"5s\"");
+    let webhook_secret = cursor.optional_secret("webhook_secret", "webhook_secret_file");
+    let webhook_secret = webhook_secret.and_then(|secret| checked_webhook_secret(&cursor, secret));
+    let PollInterval(events_interval) = cursor.take("events_interval", "\"10s\"");
     cursor.finish();
     WorkOsDraft {
         client_id,
@@ -67,6 +76,8 @@ pub(super) fn read(mut cursor: Cursor<'_>) -> WorkOsDraft {
         selector,
         organization_id,
         request_timeout,
+        webhook_secret,
+        events_interval,
     }
 }
 
@@ -82,6 +93,22 @@ fn checked_api_key(cursor: &Cursor<'_>, key: FoundSecret) -> Option<FoundSecret>
     let remark =
         Remark::new(found, "copy the whole API key (sk_…) from the WorkOS dashboard, and nothing else");
     cursor.reading().problem(key.path.as_str(), remark.in_stage(Stage::Credentials));
+    None
+}
+
+/// A secret that is short can be guessed, and whoever guesses it can sign everybody out.
+fn checked_webhook_secret(cursor: &Cursor<'_>, secret: FoundSecret) -> Option<FoundSecret> {
+    let text = secret.text.expose();
+    let found = if text.len() < MIN_WEBHOOK_SECRET_BYTES {
+        "the webhook secret is shorter than 16 characters"
+    } else if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        "the webhook secret holds white space or characters beyond ASCII"
+    } else {
+        return Some(secret);
+    };
+    let remark =
+        Remark::new(found, "copy the whole secret (whsec_…) of the webhook from the WorkOS dashboard");
+    cursor.reading().problem(secret.path.as_str(), remark.in_stage(Stage::Secrets));
     None
 }
 

@@ -50,6 +50,8 @@ pub(crate) enum Fault {
     BodyKind,
     /// The body does not parse, or did not come whole.
     BodyBroken,
+    /// A webhook that WorkOS did not sign, or not lately.
+    BadSignature,
     /// Too many requests are in flight.
     Overloaded,
     /// The body came too slowly.
@@ -96,6 +98,7 @@ impl Asker<'_> {
             | Fault::BodyTooLarge
             | Fault::BodyKind
             | Fault::BodyBroken
+            | Fault::BadSignature
             | Fault::UpstreamTooLate
             | Fault::Internal => {}
             Fault::BodyTooSlow => close(headers),

@@ -69,6 +69,13 @@ const BODY_BROKEN: Words = words(
     "The request's content did not arrive whole, or does not parse.",
 );
 
+const BAD_SIGNATURE: Words = words(
+    StatusCode::BAD_REQUEST,
+    "bad_signature",
+    "The signature does not verify",
+    "This address takes webhooks that WorkOS has signed within the last three minutes.",
+);
+
 const OVERLOADED: Words = words(
     StatusCode::SERVICE_UNAVAILABLE,
     "overloaded",
@@ -182,6 +189,7 @@ pub(super) const fn fault_words(fault: Fault) -> Words {
         Fault::BodyTooLarge => BODY_TOO_LARGE,
         Fault::BodyKind => BODY_KIND,
         Fault::BodyBroken => BODY_BROKEN,
+        Fault::BadSignature => BAD_SIGNATURE,
         Fault::Overloaded => OVERLOADED,
         Fault::UpstreamUnreachable => UPSTREAM_UNREACHABLE,
         Fault::BodyTooSlow => BODY_TOO_SLOW,

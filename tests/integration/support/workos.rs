@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use serde_json::{Value, json};
 use vestibule::auth::time::{Span, Timestamp};
-use workos_emulator::{Emulator, Seed, Settings};
+use workos_emulator::{DEMO_API_KEY, Emulator, Seed, Settings};
 
 use crate::support::patience;
 use crate::support::wire::{Address, Reader, Response};
@@ -89,11 +89,19 @@ impl WorkOs {
         response.json()
     }
 
+    /// A call of its API under the key of the default client, as an operator's script makes it. An answer without
+    /// content is `null`.
+    pub(crate) fn management(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
+        let response = self.call(method, path, body);
+        assert!(response.status < 300, "{method} {path}: {response:?}");
+        if response.body.is_empty() { Value::Null } else { response.json() }
+    }
+
     fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Response {
         let body = body.map(Value::to_string).unwrap_or_default();
         let message = format!(
             "{method} {path} HTTP/1.1\r\nHost: control\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\n\r\n{body}",
+             Authorization: Bearer {DEMO_API_KEY}\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         );
         let mut stream = self.address.connect().unwrap();
