@@ -17,7 +17,7 @@
 //! | [`app`] | 6 | the composition root: from settings to a running proxy and to its end |
 //! | [`server`] | 5 | HTTP in: sockets, connections, the tower stack, our endpoints, the way to the application |
 //! | [`refresh`], [`lease`], [`revocation`] | 4 | renewing sessions, one call for everyone; streams that end with their session; what WorkOS tells of both |
-//! | [`workos`], [`store`], [`upstream`], [`config`], [`standing`] | 3 | peers that never import each other |
+//! | [`workos`], [`store`], [`upstream`], [`config`], [`standing`], [`activity`] | 3 | peers that never import each other |
 //! | [`coarse`] | 2 | deadlines of a data thread, looked at once a second |
 //! | [`clock`], [`entropy`], [`telemetry`] | 1 | time, random bytes, logs and metrics |
 //! | [`auth`] | 0 | the pure core |
@@ -53,6 +53,11 @@
 //! [`standing`] is read without waiting and written by one rule: *mark, then answer*. Whoever is told that a
 //! session ended is told after every thread can see the mark.
 //!
+//! What a session holds open on a data thread (WebSockets, event streams, gRPC calls, downloads) is entered among
+//! its leases ([`lease`]) and looked at once a second: does the session stand, is its time over, does the policy
+//! of the moment let in whom it speaks of now? What people send on it counts as use of their session
+//! ([`activity`]).
+//!
 //! Time comes from one [`Clock`](clock::Clock). Data threads wait on [`coarse`] deadlines, because a timer of
 //! the runtime costs a system call for each request; tests hold a manual clock and move it.
 //!
@@ -70,6 +75,7 @@
 //!
 //! "Could not decide" is a refusal. A broken cookie is an absent cookie. A broken dependency is a `503`.
 
+pub mod activity;
 pub mod app;
 pub mod auth;
 pub mod clock;

@@ -53,6 +53,15 @@ struct Word {
     until: Timestamp,
 }
 
+/// What ended a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndedBy {
+    /// A sign-out, here or at another replica.
+    SignOut,
+    /// A word of WorkOS.
+    Revocation,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mark {
     Newest(Generation),
@@ -103,10 +112,23 @@ impl StandingTable {
         self.of(session) == presented::Standing::Ended
     }
 
-    /// Was this session ended by its id? Whoever has the session itself asks [`has_ended`](Self::has_ended).
+    /// What ended this session, and since when that is known here; `None` while it stands.
     #[must_use]
-    pub fn was_ended(&self, id: SessionId) -> bool {
-        self.entries.pin().get(&id).is_some_and(|entry| entry.mark == Mark::Ended)
+    pub fn end_of(&self, session: &Session) -> Option<(EndedBy, Timestamp)> {
+        let ended = |entry: &Entry| (entry.mark == Mark::Ended).then_some(entry.marked_at);
+        if let Some(at) = self.entries.pin().get(&session.id()).and_then(ended) {
+            return Some((EndedBy::SignOut, at));
+        }
+        if self.words.is_empty() {
+            return None;
+        }
+        let words = self.words.pin();
+        let issued = session.access_issued_at();
+        let over = SubjectRef::of(session).filter_map(|subject| {
+            let word = words.get(&subject)?;
+            word.ended.filter(|at| issued <= *at).map(|_| word.marked_at)
+        });
+        over.min().map(|at| (EndedBy::Revocation, at))
     }
 
     /// Takes in a word about sessions; `until` is when the last cookie that it concerns can no longer be served.
@@ -229,6 +251,10 @@ impl StandingTable {
         let (entries, words) = (self.entries.pin(), self.words.pin());
         let ages = entries.values().map(|entry| entry.marked_at);
         let mut ages: Vec<Timestamp> = ages.chain(words.values().map(|word| word.marked_at)).collect();
+        // Another writer may have made room between the two looks.
+        if ages.is_empty() {
+            return;
+        }
         let nth = EVICTION.min(self.capacity / 10).min(ages.len().saturating_sub(1));
         let (_, edge, _) = ages.select_nth_unstable(nth);
         let edge = *edge;
@@ -272,6 +298,23 @@ mod tests {
         table.renewed(session.id(), newer, later(600), NOW);
         table.renewed(session.id(), session.generation().next(), later(600), NOW);
         assert_eq!(table.of(&session), Standing::Superseded);
+    }
+
+    #[test]
+    fn the_end_of_a_session_is_known_with_its_kind_and_its_time() {
+        let table = StandingTable::default();
+        let session = session(NOW);
+        assert_eq!(table.end_of(&session), None);
+        let subject = Subject::User(session.identity().user.id.clone());
+        let renew = Revocation { subject: subject.clone(), effect: Effect::Renew, at: later(1) };
+        table.hear(&renew, later(600), later(1));
+        assert_eq!(table.end_of(&session), None);
+        let end = Revocation { subject, effect: Effect::End, at: later(2) };
+        table.hear(&end, later(600), later(3));
+        assert_eq!(table.end_of(&session), Some((EndedBy::Revocation, later(3))));
+        assert_eq!(table.end_of(&session_issued(later(3))), None);
+        table.end(session.id(), later(600), later(4));
+        assert_eq!(table.end_of(&session), Some((EndedBy::SignOut, later(4))));
     }
 
     #[test]

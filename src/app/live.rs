@@ -107,8 +107,11 @@ impl AppSettings {
         &self.config.session.keys
     }
 
-    /// What data threads see at the start, when it is `now`.
-    pub(super) fn first_live(&self, now: Timestamp, metrics: &Metrics) -> Result<Live, LiveError> {
+    /// What data threads see at the start, when it is `now`; its number is 1.
+    ///
+    /// # Errors
+    /// [`LiveError`] when the settings do not fit together.
+    pub fn first_live(&self, now: Timestamp, metrics: &Metrics) -> Result<Live, LiveError> {
         self.live(self.session_keys().ring(now)?, 1, metrics)
     }
 

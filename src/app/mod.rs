@@ -9,6 +9,7 @@ use thiserror::Error;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use crate::activity::Activity;
 use crate::app::keys::KeyWatch;
 use crate::app::live::{AppSettings, LiveError};
 use crate::app::switch::LiveSwitch;
@@ -156,6 +157,7 @@ pub fn start(settings: AppSettings, outputs: Outputs, clock: Clock) -> Result<Ru
     let shared = Arc::new(Shared {
         live: arc_swap::ArcSwap::from_pointee(live),
         standing,
+        activity: Activity::default(),
         key_set: workos.keys().clone(),
         refresher,
         revocations,

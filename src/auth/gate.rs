@@ -227,6 +227,30 @@ impl Gate {
         self.judge(facts, found)
     }
 
+    /// Decides once more about a request that was let through and lasts still: for this session, which is known
+    /// to stand whatever the age of its access token, or for nobody.
+    #[must_use]
+    pub fn still_admits(
+        &self,
+        facts: &RequestFacts<'_>,
+        session: Option<&Arc<OpenSession>>,
+    ) -> Decision<Outcome> {
+        let nobody = Found::Nobody(Cause::NoCredential);
+        self.judge(facts, session.map_or(nobody, |session| Found::Somebody(Arc::clone(session))))
+    }
+
+    /// Does it depend on more than which person asks, whether they may go there?
+    #[must_use]
+    pub fn asks_for_facts(&self, destination: Destination) -> bool {
+        let requirements = self.policy.requirements(destination);
+        match requirements.access {
+            Access::Public | Access::Deny => false,
+            Access::Optional | Access::SignedIn => {
+                self.organization.is_some() || requirements.depends_on_facts()
+            }
+        }
+    }
+
     /// Whose session is presented?
     #[must_use]
     pub fn who_is_it(&self, presented: &Presented, now: Timestamp) -> WhoAmI {

@@ -73,3 +73,17 @@ pub enum Presented {
     /// It could not be found out.
     Unavailable(Dependency),
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::auth::session::SessionId;
+    use crate::auth::session::tests::session;
+    use crate::auth::time::Timestamp;
+
+    /// A session of Ada's with this id, opened at `now` and kept in her browser.
+    pub(crate) fn open(id: u8, now: Timestamp) -> Arc<OpenSession> {
+        let session = Session { id: SessionId::from_bytes([id; 16]), ..session(now) };
+        Arc::new(OpenSession { session, headers: IdentityHeaders::default(), place: Place::Browser })
+    }
+}

@@ -20,6 +20,9 @@ const AUTO_REFRESH_BEFORE: Span = Span::from_secs(60);
 const AUTO_REFRESH_BEFORE_SHORT: Span = Span::from_secs(30);
 /// Five minutes: the lifetime WorkOS' documentation shows for access tokens.
 const SHORT_TOKEN_LIFE: Span = Span::from_minutes(5);
+/// WorkOS ends a session in which somebody acts as the user after an hour
+/// (<https://workos.com/docs/authkit/impersonation>).
+const IMPERSONATION_LIFETIME: Span = Span::from_minutes(60);
 
 /// Our own id of a session: 16 random bytes, new at every sign-in.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -233,6 +236,23 @@ impl Session {
         (due && calm).then(|| Self { last_seen_at: now, ..self.clone() })
     }
 
+    /// This session with use that was seen beside its requests: on streams, from `since` to `last` without a pause
+    /// as long as the idle timeout. `None` when that says nothing new, being less than a minute more unless the
+    /// session would be over without it, or when it began only after the session had lapsed.
+    #[must_use]
+    pub fn used(
+        &self,
+        lifetimes: &Lifetimes,
+        since: Timestamp,
+        last: Timestamp,
+        now: Timestamp,
+    ) -> Option<Self> {
+        let over = self.idle_ends_at(lifetimes);
+        let tells =
+            last.since(self.last_seen_at) >= TOUCH_INTERVAL || (last > self.last_seen_at && now >= over);
+        (tells && since < over).then(|| self.clone().seen(last))
+    }
+
     /// This session with its last activity moved to `now`; for one that is sealed again anyway.
     #[must_use]
     pub fn seen(self, now: Timestamp) -> Self {
@@ -318,10 +338,15 @@ impl Session {
         self.access_ends_at
     }
 
-    /// The absolute end: the one fixed at sign-in, or an earlier one if the operator has since shortened it.
+    /// The absolute end: the one fixed at sign-in, or an earlier one if the operator has since shortened it. An
+    /// impersonation ends an hour after its sign-in, whatever is configured.
     #[must_use]
     pub fn ends_at(&self, lifetimes: &Lifetimes) -> Timestamp {
-        self.ends_at.min(self.signed_in_at.plus(lifetimes.lifetime))
+        let longest = match self.identity.impersonator {
+            Some(_) => lifetimes.lifetime.min(IMPERSONATION_LIFETIME),
+            None => lifetimes.lifetime,
+        };
+        self.ends_at.min(self.signed_in_at.plus(longest))
     }
 
     /// When it ends if nobody uses it again.
@@ -469,6 +494,33 @@ pub(crate) mod tests {
     fn a_shortened_lifetime_holds_for_sessions_that_are_open_already() {
         let short = Lifetimes { lifetime: Span::from_minutes(10), ..LIFETIMES };
         assert_eq!(session(NOW).lapse(&short, NOW.plus(Span::from_minutes(10))), Some(Lapse::Absolute));
+    }
+
+    #[test]
+    fn use_on_streams_counts_unless_it_began_too_late_to_count() {
+        let session = session(NOW);
+        let at = |seconds| NOW.plus(Span::from_secs(seconds));
+        let used = |since, last, now| {
+            session.used(&LIFETIMES, at(since), at(last), at(now)).map(|session| session.last_seen_at)
+        };
+        assert_eq!(used(10, 59, 60), None);
+        assert_eq!(used(10, 60, 60), Some(at(60)));
+        assert_eq!(used(10, 59, 86_400), Some(at(59)));
+        assert_eq!(used(86_399, 90_000, 90_001), Some(at(90_000)));
+        assert_eq!(used(86_400, 90_000, 90_001), None);
+    }
+
+    #[test]
+    fn an_impersonation_ends_after_an_hour_and_a_shorter_lifetime_ends_it_earlier() {
+        let mut session = session(NOW);
+        session.identity.impersonator =
+            Some(Impersonator { email: "support@vendor.example".into(), reason: None });
+        let session = session.seen(NOW.plus(Span::from_minutes(59)));
+        assert_eq!(session.ends_at(&LIFETIMES), NOW.plus(Span::from_minutes(60)));
+        assert_eq!(session.lapse(&LIFETIMES, NOW.plus(Span::from_secs(3_599))), None);
+        assert_eq!(session.lapse(&LIFETIMES, NOW.plus(Span::from_minutes(60))), Some(Lapse::Absolute));
+        let short = Lifetimes { lifetime: Span::from_minutes(10), ..LIFETIMES };
+        assert_eq!(session.ends_at(&short), NOW.plus(Span::from_minutes(10)));
     }
 
     #[test]

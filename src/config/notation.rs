@@ -13,6 +13,8 @@ const TIME_UNITS: [(&str, u64); 5] =
 const SIZE_UNITS: [(&str, u64); 4] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("B", 1)];
 /// Ten years: longer than anything here is meant to last, and far from any overflow.
 const MAX_TIME_MILLIS: u64 = 3_650 * 86_400_000;
+/// A day.
+const A_DAY_MILLIS: u64 = 86_400_000;
 /// Least buffer that the HTTP/1.1 parser works with.
 const MIN_HEADER_BYTES: u64 = 8 << 10;
 /// Largest request head that is worth reading.
@@ -25,6 +27,10 @@ pub(super) struct Positive(pub(super) Span);
 /// How often something is asked for; `None` is never.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PollInterval(pub(super) Option<Span>);
+
+/// A length of time of at most a day.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct UpToADay(pub(super) Span);
 
 /// A whole number in a range.
 #[derive(Debug, Clone, Copy)]
@@ -71,6 +77,15 @@ impl FromText for PollInterval {
         } else {
             Err("use a time from \"1s\" to \"1h\", or \"0s\" for never".to_owned())
         }
+    }
+}
+
+impl FromText for UpToADay {
+    const KIND: &'static str = Span::KIND;
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        let span = Span::from_text(text)?;
+        if span.as_millis() > A_DAY_MILLIS { Err("use at most \"24h\"".to_owned()) } else { Ok(Self(span)) }
     }
 }
 

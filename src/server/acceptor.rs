@@ -11,6 +11,7 @@ use crate::auth::time::Span;
 use crate::server::client_addr::Peer;
 use crate::server::connection;
 use crate::server::data_thread::DataThread;
+use crate::server::leases;
 use crate::server::listener::{Accept, Listener};
 use crate::server::live::ConnectionLimits;
 use crate::server::stack::{self, Stack};
@@ -56,10 +57,9 @@ pub async fn run(
 
 /// Drives what a thread does once a second: its deadlines, idle connections, and streams whose session ended.
 async fn tick(thread: Arc<DataThread>) {
-    let shared = &thread.shared;
     let sweep = |now| {
         thread.pool.sweep(now);
-        thread.leases.sweep(shared.clock.now(), |id| !shared.standing.was_ended(id));
+        leases::sweep(&thread);
     };
     thread.timer.run(sweep).await;
 }

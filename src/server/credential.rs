@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
+use crate::activity::Use;
 use crate::auth::cookie::{Candidates, Chosen, RequestCookies, choose};
 use crate::auth::place::Place;
 use crate::auth::presented::{Dependency, OpenSession, Presented, Standing};
 use crate::auth::sealed_cookie::SealedWith;
-use crate::auth::session::Session;
+use crate::auth::session::{Freshness, Session};
 use crate::server::data_thread::{CachedSession, DataThread};
 use crate::server::live::Live;
 use crate::store::{Loaded, Stamp, StoreUnavailable, Stored};
@@ -80,7 +81,13 @@ pub(crate) async fn present(thread: &DataThread, live: &Live, cookies: &RequestC
         Chosen::Conflict => return Found::nothing(Rewrite::Clear),
         Chosen::One(Candidate(CachedSession { open, sealed_with, parts, .. })) => (open, sealed_with, parts),
     };
-    let rewrite = if several || sealed_with == SealedWith::Older { Rewrite::Yes } else { Rewrite::No };
+    let used = used(thread, live, &open);
+    let retell = used.as_ref().is_some_and(|open| {
+        open.session.freshness(live.gate.lifetimes(), thread.shared.clock.now()) == Freshness::Fresh
+    });
+    let open = used.unwrap_or(open);
+    let older = sealed_with == SealedWith::Older;
+    let rewrite = if several || older || retell { Rewrite::Yes } else { Rewrite::No };
     match thread.shared.standing.of(&open.session) {
         Standing::Superseded => match newest(thread, live, &open).await {
             Some(newer) => {
@@ -120,6 +127,14 @@ pub(crate) async fn newest(
     let older = Arc::new(open.session.clone());
     let newest = thread.shared.refresher.winner(older).await?;
     Some(prepare(live, (*newest).clone().seen(open.session.last_seen_at()), open.place.clone()))
+}
+
+/// The session with what its person did on streams since its cookie was written, if that tells anything new.
+fn used(thread: &DataThread, live: &Live, open: &OpenSession) -> Option<Arc<OpenSession>> {
+    let Use { since, last } = thread.shared.activity.of(open.session.id())?;
+    let now = thread.shared.clock.now();
+    let session = open.session.used(live.gate.lifetimes(), since, last, now)?;
+    Some(prepare(live, session, open.place.clone()))
 }
 
 struct Candidate(CachedSession);

@@ -13,17 +13,16 @@ use hyper::upgrade::OnUpgrade;
 use crate::auth::cookie::{RequestCookies, join_crumbs, sets_ours, strip_ours};
 use crate::auth::gate::Passage;
 use crate::auth::policy::Access;
-use crate::auth::presented::OpenSession;
-use crate::auth::time::Timestamp;
 use crate::coarse::body_idle::BodyIdle;
 use crate::entropy;
-use crate::lease::StreamKind;
 use crate::lease::body::GuardedBody;
+use crate::lease::{Lease, StreamKind};
 use crate::server::body::{Body, BodyError};
 use crate::server::connection;
 use crate::server::data_thread::DataThread;
 use crate::server::exchange::{Bearings, Exchange};
 use crate::server::live::Live;
+use crate::server::opening::{Asked, ended, unless_ended};
 use crate::server::renewal::{self, WriteBack, with_cookies};
 use crate::server::reply::Fault;
 use crate::server::request_body::{self, RequestBody};
@@ -67,6 +66,7 @@ impl Forwarding<'_> {
         };
         let began = exchange.now;
         let upgrading = hyper::upgrade::on(&mut exchange.request);
+        let asked = Asked::of(exchange.request.method(), exchange.request.headers());
         let wants_upgrade = self.rewrite(&mut exchange, &passage);
         let (id, caller, watch) = (exchange.id.clone(), exchange.caller, Arc::clone(&exchange.watch));
         let asker = crate::server::exchange::asker(&live, &id, caller);
@@ -74,34 +74,43 @@ impl Forwarding<'_> {
         let limit = route.and_then(|route| route.body_bytes).unwrap_or(live.limits.body_bytes);
         let idle = BodyIdle::new(self.thread.timer.clone(), live.limits.body_idle_timeout);
         let (head, incoming) = exchange.request.into_parts();
-        let body = match RequestBody::new(incoming, limit, &idle, &live) {
+        let (leases, session) = (&self.thread.leases, passage.session());
+        let call = asked.hold_call(leases, &live, self.bearings, &head.headers, session);
+        let listener = asked.listener(leases, &live, self.bearings, call.as_ref(), session, &incoming);
+        let body = match RequestBody::new(incoming, limit, &idle, &live, listener) {
             Ok(body) => body,
             // Our own answer still tells of a renewed session: its old cookie is spent.
             Err(fault) => return with_cookies(asker.fault(fault), cookies),
         };
         let response = route.and_then(|route| route.response_timeout).unwrap_or(upstream.response_timeout);
         let request = Request::from_parts(head, body);
-        let sent = self.thread.pool.send(&passage, upstream, request, Deadlines { response }).await;
+        let sent = self.thread.pool.send(&passage, upstream, request, Deadlines { response });
+        let sent = unless_ended(call.as_ref(), sent).await;
         let cookies =
             renewal::confirmed(self.thread, &live, self.carried, self.write_back, cookies, began).await;
         let response = match sent {
-            Ok(response) => response,
-            Err(error) => {
+            Ok(Ok(response)) => response,
+            Err(ending) => return with_cookies(ended(&asker, ending), cookies),
+            Ok(Err(error)) => {
                 self.count(&live, &passage, &error);
                 return with_cookies(asker.fault(fault_of(&error)), cookies);
             }
         };
         if response.status() == StatusCode::SWITCHING_PROTOCOLS && wants_upgrade == Upgrade::WebSocket {
-            return self.switch(&live, &passage, upgrading, watch, response, cookies);
+            let lease = asked.lease(&live, self.bearings, StreamKind::WebSocket, session);
+            return self.switch(&live, lease, upgrading, watch, response, cookies);
         }
         let (mut head, body) = response.into_parts();
         filter_announced(&mut head.headers, |_| true);
         let body = FilteredTrailers::new(body, |_: &HeaderName| true);
         self.finish_head(&live, &mut head.headers, cookies);
-        let session = passage.session();
         let kind = StreamKind::of(&head.headers);
-        let (id, ends_at) = (session.map(|open| open.session.id()), lease_end(&live, session, kind));
-        let body = GuardedBody::new(&self.thread.leases, id, kind, ends_at, body);
+        let body = match call {
+            Some(call) if kind == StreamKind::Grpc => GuardedBody::held(call, body),
+            Some(_) | None => {
+                GuardedBody::new(leases, asked.lease(&live, self.bearings, kind, session), body)
+            }
+        };
         let body = idle.response(body, connection::stuck(&watch));
         Response::from_parts(head, Body::stream(Box::pin(body.map_err(|error| Box::new(error) as BodyError))))
     }
@@ -186,7 +195,7 @@ impl Forwarding<'_> {
     fn switch(
         &self,
         live: &Arc<Live>,
-        passage: &Passage,
+        lease: Lease,
         client: OnUpgrade,
         watch: Arc<Watch>,
         mut response: Response<UpstreamBody<RequestBody>>,
@@ -196,12 +205,7 @@ impl Forwarding<'_> {
         let (mut head, _) = response.into_parts();
         self.finish_head(live, &mut head.headers, cookies);
         announce_web_socket(&mut head.headers);
-        let session = passage.session();
-        let guard = self.thread.leases.hold(
-            session.map(|open| open.session.id()),
-            StreamKind::WebSocket,
-            lease_end(live, session, StreamKind::WebSocket),
-        );
+        let guard = self.thread.leases.hold(lease);
         let timer = self.thread.timer.clone();
         self.thread.tasks.spawn(async move {
             tunnel::run(client, upstream, guard, timer, entropy::draw()).await;
@@ -275,16 +279,6 @@ fn keep_private(headers: &mut HeaderMap) {
         headers.remove(field);
     }
     headers.append(VARY, HeaderValue::from_static("Cookie"));
-}
-
-/// When a stream ends by the clock: with its session, if it is one of those that leases bind.
-fn lease_end(live: &Live, session: Option<&Arc<OpenSession>>, kind: StreamKind) -> Option<Timestamp> {
-    match kind {
-        StreamKind::WebSocket | StreamKind::EventStream | StreamKind::Grpc => {
-            session.map(|open| open.session.ends_at(live.gate.lifetimes()))
-        }
-        StreamKind::Body => None,
-    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use http::HeaderValue;
 use url::Url;
 
+use crate::activity::Activity;
 use crate::auth::gate::Gate;
 use crate::auth::identity::OrganizationId;
 use crate::auth::identity_headers::HeaderRules;
@@ -66,6 +67,13 @@ pub struct Live {
 }
 
 impl Live {
+    /// How long a stream of this destination may outlive its session.
+    #[must_use]
+    pub fn stream_grace(&self, destination: Destination) -> Span {
+        let route = destination.route().and_then(|index| self.gate.policy().routes().get(index));
+        route.map_or(Span::ZERO, |route| route.stream_grace)
+    }
+
     /// The name and counters of a destination; `None` is a request that never came to be judged.
     #[must_use]
     pub fn route_metrics(&self, destination: Option<Destination>) -> &RouteMetrics {
@@ -162,6 +170,8 @@ pub struct Shared {
     pub live: ArcSwap<Live>,
     /// What is known of sessions beyond their cookies.
     pub standing: Arc<StandingTable>,
+    /// What was seen of sessions on streams.
+    pub activity: Activity,
     /// WorkOS' verification keys.
     pub key_set: KeySetKeeper,
     /// Renews sessions.

@@ -9,8 +9,8 @@
 //! | `reply`, `page`, `body`, [`site`] | what answers look like |
 //! | [`control`], [`admin`], [`live`] | what data threads ask of the control runtime; probes; what all threads share |
 
-use http::HeaderMap;
 use http::header::USER_AGENT;
+use http::{HeaderMap, HeaderValue};
 
 use crate::server::client_addr::ClientAddr;
 use crate::workos::EndUser;
@@ -30,9 +30,11 @@ mod form;
 mod forward;
 mod forwarded;
 mod intake;
+mod leases;
 pub mod listener;
 pub mod live;
 mod me;
+mod opening;
 mod page;
 mod proxy;
 mod renewal;
@@ -57,7 +59,12 @@ const MAX_USER_AGENT: usize = 512;
 
 /// The person at the other end, as WorkOS is told of them.
 fn end_user(client: &ClientAddr, headers: &HeaderMap) -> EndUser {
-    let user_agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
+    end_user_of(client, headers.get(USER_AGENT))
+}
+
+/// The same, of a request that is gone.
+fn end_user_of(client: &ClientAddr, user_agent: Option<&HeaderValue>) -> EndUser {
+    let user_agent = user_agent.and_then(|value| value.to_str().ok());
     let user_agent = user_agent.map(|text| text.chars().take(MAX_USER_AGENT).collect::<String>().into());
     EndUser { ip: client.ip, user_agent }
 }

@@ -3,16 +3,18 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
+use pin_project_lite::pin_project;
 use thiserror::Error;
 
 use crate::auth::policy::route::ByteLimit;
 use crate::coarse::body_idle::{BodyIdle, IdleError};
+use crate::lease::{Pulse, StreamGuard};
 use crate::server::body::{BodyError, StreamBody};
 use crate::server::live::Live;
 use crate::server::reply::Fault;
@@ -27,8 +29,59 @@ pub(crate) enum RequestBody {
     Stream(StreamBody),
 }
 
+/// Who hears that a client has sent something.
+pub(crate) enum Listener {
+    /// The stream that the request is a part of.
+    Stream(Pulse),
+    /// The request body, entered by itself for as long as it lasts.
+    Upload(StreamGuard),
+}
+
+impl Listener {
+    fn beat(&self) {
+        match self {
+            Self::Stream(pulse) => pulse.beat(),
+            Self::Upload(guard) => guard.beat(),
+        }
+    }
+}
+
+pin_project! {
+    /// A body of which every frame is told.
+    struct Heard<B> {
+        #[pin]
+        body: B,
+        listener: Option<Listener>,
+    }
+}
+
+impl<B: Body> Body for Heard<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        let this = self.project();
+        let frame = ready!(this.body.poll_frame(context));
+        if let (Some(Ok(_)), Some(listener)) = (&frame, this.listener) {
+            listener.beat();
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
 impl RequestBody {
-    /// Wraps what the client sends.
+    /// Wraps what the client sends, and tells `listener` when it does.
     ///
     /// # Errors
     /// [`Fault::BodyTooLarge`] when it says itself that it is longer than it may be.
@@ -37,6 +90,7 @@ impl RequestBody {
         limit: ByteLimit,
         idle: &BodyIdle,
         live: &Arc<Live>,
+        listener: Option<Listener>,
     ) -> Result<Self, Fault> {
         if incoming.is_end_stream() {
             return Ok(Self::Empty);
@@ -51,6 +105,7 @@ impl RequestBody {
         let live = Arc::clone(live);
         let body =
             FilteredTrailers::new(incoming, move |name: &http::HeaderName| !live.headers.removes(name));
+        let body = Heard { body, listener };
         let body = idle.request(Limited::new(body, most)).map_err(|error| match error {
             IdleError::StoodStill => BodyFault::TooSlow,
             IdleError::Body(error) if error.is::<LengthLimitError>() => BodyFault::TooLarge,

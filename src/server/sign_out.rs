@@ -130,10 +130,10 @@ async fn end(thread: &DataThread, live: &crate::server::live::Live, open: &OpenS
     let shared = &thread.shared;
     let session = &open.session;
     let until = session.ends_at(live.gate.lifetimes());
-    shared.standing.end(session.id(), until, shared.clock.now());
-    thread.leases.end_session(session.id());
-    let identity = session.identity();
     let now = shared.clock.now();
+    shared.standing.end(session.id(), until, now);
+    thread.leases.end_session(session.id(), now);
+    let identity = session.identity();
     let line = AuditLine {
         request_id: Some(request_id.into()),
         user_id: Some(identity.user.id.clone()),

@@ -6,7 +6,7 @@ use hyper_util::rt::TokioIo;
 use crate::auth::entropy::Entropy;
 use crate::coarse::CoarseTimer;
 use crate::lease::StreamGuard;
-use crate::upstream::upgrade::tunnel;
+use crate::upstream::upgrade::{Direction, tunnel};
 
 /// Carries bytes until either side closes, or the lease ends and both are told so.
 pub(crate) async fn run(
@@ -24,5 +24,11 @@ pub(crate) async fn run(
         }
     };
     let until = async { guard.ended().await.farewell() };
-    tunnel(client, upstream, until, |_, _| {}, &timer, mask).await;
+    let pulse = guard.pulse();
+    // What the application sends is nobody's activity.
+    let on_speech = |direction| match direction {
+        Direction::ToUpstream => pulse.beat(),
+        Direction::ToClient => {}
+    };
+    tunnel(client, upstream, until, on_speech, &timer, mask).await;
 }

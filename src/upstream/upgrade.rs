@@ -71,8 +71,8 @@ pub enum Parting {
     Ended(Farewell),
 }
 
-/// Passes bytes both ways until both sides have closed, one has broken, or `until` resolves. `on_bytes` hears
-/// of every piece that was read and how long it was. `mask` is the masking key of our Close frame to the
+/// Passes bytes both ways until both sides have closed, one has broken, or `until` resolves. `on_speech` hears
+/// which way pieces have gone that were more than Pong frames, with which browsers answer by themselves. `mask` is the masking key of our Close frame to the
 /// upstream, to which we are a client (RFC 6455 §5.3).
 ///
 /// When one side closes, the other is told by closing its write half and has five seconds for the rest. When
@@ -82,7 +82,7 @@ pub async fn tunnel<C, U>(
     client: C,
     upstream: U,
     until: impl Future<Output = Farewell>,
-    on_bytes: impl FnMut(Direction, usize),
+    on_speech: impl FnMut(Direction),
     timer: &CoarseTimer,
     mask: Entropy<4>,
 ) -> Parting
@@ -90,7 +90,7 @@ where
     C: AsyncRead + AsyncWrite + Unpin,
     U: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut tunnel = Tunnel { client, upstream, on_bytes, to_upstream: Flow::new(), to_client: Flow::new() };
+    let mut tunnel = Tunnel { client, upstream, on_speech, to_upstream: Flow::new(), to_client: Flow::new() };
     let farewell = match tunnel.pass_until(until, timer).await {
         Passed::Over(parting) => return parting,
         Passed::MustEnd(farewell) => farewell,
@@ -111,7 +111,7 @@ enum Passed {
 struct Tunnel<C, U, F> {
     client: C,
     upstream: U,
-    on_bytes: F,
+    on_speech: F,
     to_upstream: Flow,
     to_client: Flow,
 }
@@ -120,7 +120,7 @@ impl<C, U, F> Tunnel<C, U, F>
 where
     C: AsyncRead + AsyncWrite + Unpin,
     U: AsyncRead + AsyncWrite + Unpin,
-    F: FnMut(Direction, usize),
+    F: FnMut(Direction),
 {
     async fn pass_until(&mut self, until: impl Future<Output = Farewell>, timer: &CoarseTimer) -> Passed {
         let mut until = pin!(until);
@@ -145,13 +145,9 @@ where
     }
 
     fn poll_pass(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Self { client, upstream, on_bytes, to_upstream, to_client } = self;
-        let up = to_upstream.poll_pass(client, upstream, context, |count| {
-            on_bytes(Direction::ToUpstream, count);
-        })?;
-        let down = to_client.poll_pass(upstream, client, context, |count| {
-            on_bytes(Direction::ToClient, count);
-        })?;
+        let Self { client, upstream, on_speech, to_upstream, to_client } = self;
+        let up = to_upstream.poll_pass(client, upstream, context, || on_speech(Direction::ToUpstream))?;
+        let down = to_client.poll_pass(upstream, client, context, || on_speech(Direction::ToClient))?;
         if up.is_ready() && down.is_ready() { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 
@@ -202,7 +198,7 @@ impl Flow {
         reader: &mut R,
         writer: &mut W,
         context: &mut Context<'_>,
-        mut on_bytes: impl FnMut(usize),
+        mut on_speech: impl FnMut(),
     ) -> Poll<io::Result<()>>
     where
         R: AsyncRead + Unpin,
@@ -210,7 +206,11 @@ impl Flow {
     {
         let mut space = [const { MaybeUninit::uninit() }; CHUNK];
         while self.stage == Stage::Passing {
-            ready!(self.poll_write_held(writer, context))?;
+            let written = self.poll_write_held(writer, context)?;
+            if self.frames.take_spoken() {
+                on_speech();
+            }
+            ready!(written);
             let mut chunk = ReadBuf::uninit(&mut space);
             if Pin::new(&mut *reader).poll_read(context, &mut chunk)?.is_pending() {
                 ready!(Pin::new(writer).poll_flush(context))?;
@@ -220,7 +220,6 @@ impl Flow {
                 self.stage = Stage::Closing;
                 break;
             }
-            on_bytes(chunk.filled().len());
             self.write_or_hold(writer, context, chunk.filled())?;
         }
         self.poll_close(writer, context)
@@ -344,7 +343,7 @@ mod tests {
         client: DuplexStream,
         upstream: DuplexStream,
         end: Option<oneshot::Sender<Farewell>>,
-        passed: Arc<Mutex<[usize; 2]>>,
+        spoken: Arc<Mutex<[usize; 2]>>,
         tunnel: JoinHandle<Parting>,
         clock: Clock,
         driver: JoinHandle<()>,
@@ -360,8 +359,8 @@ mod tests {
             let (client, client_side) = duplex(room);
             let (upstream, upstream_side) = duplex(room);
             let (end, ended) = oneshot::channel();
-            let passed = Arc::new(Mutex::new([0; 2]));
-            let counted = Arc::clone(&passed);
+            let spoken = Arc::new(Mutex::new([0; 2]));
+            let counted = Arc::clone(&spoken);
             let tunnel = tokio::spawn(async move {
                 let until = async {
                     match ended.await {
@@ -369,10 +368,10 @@ mod tests {
                         Err(_) => std::future::pending().await,
                     }
                 };
-                let count = move |direction, bytes| counted.lock().unwrap()[direction as usize] += bytes;
+                let count = move |direction| counted.lock().unwrap()[direction as usize] += 1;
                 tunnel(client_side, upstream_side, until, count, &timer, Entropy::from_bytes(MASK)).await
             });
-            Self { client, upstream, end: Some(end), passed, tunnel, clock, driver }
+            Self { client, upstream, end: Some(end), spoken, tunnel, clock, driver }
         }
 
         fn end(&mut self, farewell: Farewell) {
@@ -413,7 +412,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn bytes_pass_both_ways_unchanged_and_are_counted() {
+    async fn bytes_pass_both_ways_unchanged() {
         let mut world = World::new(64);
         let up: Vec<u8> = (0..100_000u32).map(|n| n as u8).collect();
         let down: Vec<u8> = up.iter().rev().copied().collect();
@@ -435,8 +434,21 @@ mod tests {
         let done = (a.unwrap(), b.unwrap(), c.unwrap(), d.unwrap());
         assert_eq!(done, ((), (), 100_000, 100_000));
         assert!(up_seen == up && down_seen == down);
-        assert_eq!(*world.passed.lock().unwrap(), [100_000, 100_000]);
         assert_eq!((&mut world.tunnel).await.unwrap(), Parting::Closed);
+    }
+
+    #[tokio::test]
+    async fn each_side_is_heard_unless_it_only_says_that_it_is_there() {
+        let mut world = World::new(64);
+        let pong = [0x8a, 0x80, 0, 0, 0, 0];
+        world.client.write_all(&pong).await.unwrap();
+        assert_eq!(exactly(&mut world.upstream, pong.len()).await, pong);
+        world.upstream.write_all(&text("down")).await.unwrap();
+        assert_eq!(exactly(&mut world.client, 6).await, text("down"));
+        assert_eq!(*world.spoken.lock().unwrap(), [0, 1]);
+        world.client.write_all(&text("up")).await.unwrap();
+        assert_eq!(exactly(&mut world.upstream, 4).await, text("up"));
+        assert_eq!(*world.spoken.lock().unwrap(), [1, 1]);
     }
 
     #[tokio::test]
@@ -504,11 +516,8 @@ mod tests {
         // The client's socket takes ten bytes; the rest of these frames is held by the tunnel.
         let mut world = World::new(10);
         let frames = [text("twelve bytes"), text("never sent")].concat();
-        let (upstream, passed) = (&mut world.upstream, &world.passed);
-        upstream.write_all(&frames).await.unwrap();
-        while passed.lock().unwrap()[1] < 20 {
-            tokio::task::yield_now().await;
-        }
+        // All of it is taken only once the tunnel holds more than the client's socket does.
+        world.upstream.write_all(&frames).await.unwrap();
         world.end(Farewell::SessionEnded);
         tokio::task::yield_now().await;
         let seen = rest(&mut world.client).await;

@@ -3,6 +3,8 @@
 
 /// A Close frame's opcode (§5.5.1).
 const CLOSE: u8 = 0x8;
+/// A Pong frame's (§5.5.3): browsers send it by themselves, whether or not anybody is there.
+const PONG: u8 = 0xa;
 
 /// The position within one direction of a WebSocket connection.
 #[derive(Debug, Clone, Copy)]
@@ -10,6 +12,10 @@ pub(super) struct Frames {
     position: Position,
     /// A Close frame has begun; nothing may follow it.
     closing: bool,
+    /// The frame under way, or the last one, is something else than a Pong.
+    speaking: bool,
+    /// Bytes of such a frame have passed since somebody asked.
+    spoken: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -27,7 +33,7 @@ enum Position {
 impl Frames {
     /// Before the first frame.
     pub(super) const fn new() -> Self {
-        Self { position: Position::Boundary, closing: false }
+        Self { position: Position::Boundary, closing: false, speaking: false, spoken: false }
     }
 
     pub(super) const fn at_boundary(&self) -> bool {
@@ -37,6 +43,11 @@ impl Frames {
     /// Has this direction said goodbye already?
     pub(super) const fn is_closing(&self) -> bool {
         self.closing
+    }
+
+    /// Has anything but Pong frames passed since this was asked last?
+    pub(super) const fn take_spoken(&mut self) -> bool {
+        std::mem::replace(&mut self.spoken, false)
     }
 
     /// Goes past `bytes`.
@@ -67,6 +78,7 @@ impl Frames {
                 passed += 1;
                 self.position = self.after(byte);
             }
+            self.spoken |= self.speaking;
             if self.at_boundary() {
                 break;
             }
@@ -79,6 +91,7 @@ impl Frames {
         match self.position {
             Position::Boundary => {
                 self.closing |= byte & 0x0f == CLOSE;
+                self.speaking = byte & 0x0f != PONG;
                 Position::Length
             }
             Position::Length => {
@@ -182,6 +195,23 @@ mod tests {
             }
             prop_assert!(!tracked.is_closing());
         }
+    }
+
+    #[test]
+    fn whatever_is_not_a_pong_is_speech_as_long_as_it_lasts() {
+        let mut frames = Frames::new();
+        frames.pass(&[frame(0xa, 5, true), frame(0xa, 300, true)].concat());
+        assert!(!frames.take_spoken());
+        let text = frame(1, 300, true);
+        frames.pass(&[frame(0xa, 5, true), text[..1].to_vec()].concat());
+        assert!(frames.take_spoken());
+        assert!(!frames.take_spoken());
+        frames.pass(&text[1..100]);
+        assert!(frames.take_spoken());
+        frames.pass(&[&text[100..], &frame(0xa, 5, true)].concat());
+        assert!(frames.take_spoken());
+        frames.pass(&frame(0xa, 0, true));
+        assert!(!frames.take_spoken());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rank of each module; a module imports lower ranks only. The table of `src/lib.rs`.
-const RANKS: [(&str, u8); 16] = [
+const RANKS: [(&str, u8); 17] = [
     ("auth", 0),
     ("clock", 1),
     ("entropy", 1),
@@ -17,6 +17,7 @@ const RANKS: [(&str, u8); 16] = [
     ("upstream", 3),
     ("config", 3),
     ("standing", 3),
+    ("activity", 3),
     ("refresh", 4),
     ("lease", 4),
     ("revocation", 4),

@@ -26,6 +26,7 @@ mod identity_headers;
 mod identity_values;
 mod intake;
 mod key_rotation;
+mod leases;
 mod limits;
 mod logs;
 mod mutants;

@@ -7,7 +7,7 @@ use crate::support::{minutes, patience, secs};
 use crate::web_sockets::{KEY, Scene, frame, passes};
 
 /// Reads a masked Close frame from a client and gives its code and reason (§5.5.1).
-fn close_from_client(bytes: &[u8]) -> (u16, String) {
+pub(crate) fn close_from_client(bytes: &[u8]) -> (u16, String) {
     let [0x88, length, a, b, c, d, payload @ ..] = bytes else { panic!("a masked close frame: {bytes:?}") };
     assert_eq!(usize::from(length & 0x7f), payload.len());
     assert_eq!(length & 0x80, 0x80, "a client's frame is masked");
@@ -16,7 +16,7 @@ fn close_from_client(bytes: &[u8]) -> (u16, String) {
     (u16::from_be_bytes([plain[0], plain[1]]), String::from_utf8(plain[2..].to_vec()).unwrap())
 }
 
-fn close_from_server(bytes: &[u8]) -> (u16, String) {
+pub(crate) fn close_from_server(bytes: &[u8]) -> (u16, String) {
     let [0x88, length, a, b, reason @ ..] = bytes else { panic!("a close frame: {bytes:?}") };
     assert_eq!(usize::from(*length), reason.len() + 2, "a server's frame is not masked");
     (u16::from_be_bytes([*a, *b]), String::from_utf8(reason.to_vec()).unwrap())

@@ -186,6 +186,12 @@ impl Requirements<'_> {
         found.map(Cause::AllowRule).ok_or(Cause::NoAllowRule)
     }
 
+    /// Does it depend on more than which person it is: on what a change of their profile or membership changes?
+    #[must_use]
+    pub fn depends_on_facts(&self) -> bool {
+        self.allow.iter().chain(self.deny).any(Rule::asks_for_changing_facts)
+    }
+
     /// The deny rule that speaks of this identity, if one does.
     #[must_use]
     pub fn denied(&self, identity: &Identity) -> Option<Cause> {
@@ -277,6 +283,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::auth::path::tests::odd_path;
     use crate::auth::policy::pattern::{HostPattern, PathPattern};
+    use crate::auth::time::Span;
 
     const SPELLINGS: &str = include_str!("../../../tests/fixtures/paths.txt");
 
@@ -296,6 +303,7 @@ pub(crate) mod tests {
             upstream: 0,
             body_bytes: None,
             response_timeout: None,
+            stream_grace: Span::ZERO,
         }
     }
 

@@ -54,6 +54,8 @@ pub struct Route {
     pub body_bytes: Option<ByteLimit>,
     /// How long the upstream may take to the response head; `None` leaves it to the upstream's own.
     pub response_timeout: Option<Span>,
+    /// How long a stream may outlive its session.
+    pub stream_grace: Span,
 }
 
 impl Route {

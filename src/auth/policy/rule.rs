@@ -31,6 +31,13 @@ impl Rule {
             && self.permissions.is_empty()
     }
 
+    /// Does it ask for anything that can change while a session lasts, that is, for more than the user's id?
+    #[must_use]
+    pub fn asks_for_changing_facts(&self) -> bool {
+        let lasting = Self { users: self.users.clone(), ..Self::default() };
+        *self != lasting
+    }
+
     /// Does this identity meet every key? A rule that asks for nothing speaks of nobody.
     #[must_use]
     pub fn matches(&self, identity: &Identity) -> bool {
@@ -97,6 +104,15 @@ mod tests {
             });
             assert!(either.matches(&ada()), "one value of {miss}, {hit} is enough");
         }
+    }
+
+    #[test]
+    fn only_the_id_of_a_person_never_changes() {
+        let mut by_id = rule(|rule| rule.users.push(UserId::parse("user_ada").unwrap()));
+        assert!(!by_id.asks_for_changing_facts());
+        by_id.roles.push(Role::parse("admin").unwrap());
+        assert!(by_id.asks_for_changing_facts());
+        assert!(rule(|rule| rule.emails.push("ada@example.com".into())).asks_for_changing_facts());
     }
 
     #[test]

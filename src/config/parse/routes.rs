@@ -9,7 +9,7 @@ use crate::auth::policy::{Access, Unauthenticated};
 use crate::auth::time::Span;
 use crate::config::key_path::KeyPath;
 use crate::config::node::OneOrMany;
-use crate::config::notation::Positive;
+use crate::config::notation::{Positive, UpToADay};
 use crate::config::parse::upstreams::UpstreamDrafts;
 use crate::config::problem::shown;
 use crate::config::reader::Cursor;
@@ -43,6 +43,7 @@ pub(super) struct RouteDraft {
     upstream: usize,
     body_bytes: Option<ByteLimit>,
     response_timeout: Option<Span>,
+    stream_grace: Span,
 }
 
 impl RouteDraft {
@@ -62,6 +63,7 @@ impl RouteDraft {
             upstream: self.upstream,
             body_bytes: self.body_bytes,
             response_timeout: self.response_timeout,
+            stream_grace: self.stream_grace,
         })
     }
 
@@ -106,6 +108,7 @@ fn route(cursor: &mut Cursor<'_>, upstreams: &UpstreamDrafts) -> RouteDraft {
     let upstream = upstream(cursor, access, upstreams);
     let body_bytes = cursor.take("body_bytes", "\"\"");
     let response_timeout: Option<Positive> = cursor.take("response_timeout", "\"\"");
+    let UpToADay(stream_grace) = cursor.take("stream_grace", "\"0s\"");
     RouteDraft {
         path: cursor.path().clone(),
         name,
@@ -121,6 +124,7 @@ fn route(cursor: &mut Cursor<'_>, upstreams: &UpstreamDrafts) -> RouteDraft {
         upstream,
         body_bytes,
         response_timeout: response_timeout.map(|Positive(span)| span),
+        stream_grace,
     }
 }
 

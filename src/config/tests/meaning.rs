@@ -175,6 +175,7 @@ origins = [\"https://other.example.com/\"]
 upstream = \"api\"
 body_bytes = \"10MiB\"
 response_timeout = \"5m\"
+stream_grace = \"90s\"
 "
     );
     let config = config(&text, &[]);
@@ -189,6 +190,7 @@ response_timeout = \"5m\"
     assert_eq!((admin.encoded_slash, &*admin.origins[0]), (EncodedSlash::Pass, "https://other.example.com"));
     assert_eq!(admin.body_bytes, Some(ByteLimit::Bytes(10 << 20)));
     assert_eq!(admin.response_timeout, Some(Span::from_minutes(5)));
+    assert_eq!((assets.stream_grace, admin.stream_grace), (Span::ZERO, Span::from_secs(90)));
     assert_eq!(config.default.access, Access::Deny);
 }
 

@@ -1102,7 +1102,7 @@ mod tests {
                     end.notified().await;
                     Farewell::SessionEnded
                 };
-                tunnel(client, server, until, |_, _| (), &timer, Entropy::from_bytes([0; 4])).await
+                tunnel(client, server, until, |_| (), &timer, Entropy::from_bytes([0; 4])).await
             });
         }
         Ok(response.map(BodyExt::boxed))

@@ -1,7 +1,7 @@
 //! One Vestibule of a world, and what its operator can see of it.
 
 use std::io::Write as _;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use serde_json::Value;
 use vestibule::app::live::AppSettings;
@@ -9,6 +9,7 @@ use vestibule::app::{self, Outputs, Running, Shutdown};
 use vestibule::clock::Clock;
 use vestibule::config::Config;
 use vestibule::server::listener::Listen;
+use vestibule::server::live::{Live, Shared};
 use vestibule::telemetry::{Format, Lines, Output, Sink};
 
 use crate::support::log;
@@ -43,6 +44,22 @@ impl App {
     /// Where its admin listener listens.
     pub(crate) const fn admin(&self) -> &Address {
         &self.admin
+    }
+
+    /// What its threads share.
+    pub(crate) fn shared(&self) -> &Shared {
+        self.running.shared()
+    }
+
+    /// Puts this configuration in the place of the one it has.
+    pub(crate) fn reconfigure(&self, config: Config, change: impl FnOnce(Live) -> Live) {
+        let settings = AppSettings::new(config).unwrap_or_else(|error| panic!("{error}"));
+        let shared = self.shared();
+        let live = settings
+            .first_live(shared.clock.now(), &shared.metrics)
+            .unwrap_or_else(|error| panic!("{error}"));
+        let number = shared.live.load().number + 1;
+        shared.live.store(Arc::new(change(Live { number, ..live })));
     }
 
     /// Asks it to end, and goes on.

@@ -12,7 +12,8 @@ use toml::Table;
 use vestibule::auth::time::{Span, Timestamp};
 use vestibule::clock::Clock;
 use vestibule::config::source::Environment;
-use vestibule::config::{self, render};
+use vestibule::config::{self, Config, render};
+use vestibule::server::live::Live;
 use workos_emulator::Seed;
 
 use crate::support::app::App;
@@ -20,6 +21,7 @@ use crate::support::browser::{Browser, Network, Place};
 use crate::support::config::{HTTP_ORIGIN, HTTPS_ORIGIN, base, lay_over, new_key};
 use crate::support::log;
 use crate::support::raw::RawClient;
+use crate::support::shared_store::SharedStore;
 use crate::support::upstream::Upstream;
 use crate::support::wire::Address;
 use crate::support::workos::WorkOs;
@@ -124,6 +126,7 @@ impl Builder {
             apps: Vec::new(),
             network: Arc::default(),
             origin: self.origin.to_owned(),
+            table: Table::new(),
             log_mark,
         };
         let urls = world.upstreams.iter().map(|(name, upstream)| (name.clone(), upstream.url())).collect();
@@ -134,6 +137,7 @@ impl Builder {
         if let Some(url) = table["server"]["public_url"].as_str() {
             url.clone_into(&mut world.origin);
         }
+        world.table = table.clone();
         let first = std::iter::once(String::new());
         for layer in first.chain(self.replicas) {
             let mut table = table.clone();
@@ -155,6 +159,8 @@ pub(crate) struct World {
     apps: Vec<App>,
     network: Arc<Network>,
     origin: String,
+    /// The configuration, without what each replica has on top.
+    table: Table,
     log_mark: usize,
 }
 
@@ -193,15 +199,26 @@ impl World {
     }
 
     fn add_app(&mut self, table: &Table) {
-        let text = toml::to_string(table).unwrap();
-        let loaded = config::parse_text("world.toml", &text, Path::new("."), &Environment::default());
-        let loaded = loaded.unwrap_or_else(|problems| {
-            panic!("{}\n{text}", render::report(&problems, render::Style::Plain));
-        });
-        let origin = loaded.config.server.public_url.origin().to_owned();
-        let app = App::start(loaded.config, self.clock.clone());
+        let config = parse(table);
+        let origin = config.server.public_url.origin().to_owned();
+        let app = App::start(config, self.clock.clone());
         self.network.add(Place { origin, address: app.address().clone() });
         self.apps.push(app);
+    }
+
+    /// Lays TOML over the configuration of the first Vestibule while it runs.
+    pub(crate) fn reconfigure(&self, toml: &str) {
+        let mut table = self.table.clone();
+        lay_over(&mut table, toml);
+        self.app().reconfigure(parse(&table), |live| live);
+    }
+
+    /// Has the first Vestibule keep sessions in memory, in a store like those that replicas share.
+    pub(crate) fn share_sessions(&self) -> Arc<SharedStore> {
+        let store = SharedStore::over(Arc::clone(&self.app().shared().live.load().store));
+        let shared = Arc::clone(&store);
+        self.app().reconfigure(parse(&self.table), |live| Live { store: shared, ..live });
+        store
     }
 
     /// A new browser, without a cookie.
@@ -270,6 +287,15 @@ impl World {
     pub(crate) fn audit_lines(&self) -> Vec<serde_json::Value> {
         self.app().audit_lines()
     }
+}
+
+fn parse(table: &Table) -> Config {
+    let text = toml::to_string(table).unwrap();
+    let loaded = config::parse_text("world.toml", &text, Path::new("."), &Environment::default());
+    let loaded = loaded.unwrap_or_else(|problems| {
+        panic!("{}\n{text}", render::report(&problems, render::Style::Plain));
+    });
+    loaded.config
 }
 
 /// How often the clock is moved for those that end, and how long they are waited for in between.
