@@ -8,17 +8,18 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::presented::Dependency;
-use crate::auth::session::{Freshness, Session};
+use crate::auth::session::{Freshness, Session, SessionId};
 use crate::auth::time::Span;
 use crate::clock::Clock;
 use crate::refresh::breaker::{Breaker, Failure};
 use crate::refresh::call::{self, Call, Landing, Saved, Winner};
 use crate::refresh::desk::{self, Asker, Desk, TokenHash, Waiting};
+use crate::refresh::pace::Pace;
 use crate::refresh::{Ask, Question, Renewed, Wish};
 use crate::standing::StandingTable;
 use crate::store::{Settled, StoreUnavailable};
 use crate::telemetry::Metrics;
-use crate::workos::error::{Outage, Rejection};
+use crate::workos::error::{Misconfiguration, Outage, Rejection};
 use crate::workos::{Unverified, WorkOs, WorkOsError};
 
 /// Calls to WorkOS at one time; its limit is 500 writes in ten seconds for a whole environment.
@@ -27,6 +28,8 @@ const CALLS: usize = 64;
 const REFUSED_FOR: Span = Span::from_minutes(10);
 /// After a call that failed for a passing reason the same token rests this long.
 const REST_AFTER_FAILURE: Span = Span::from_secs(1);
+/// How often somebody may have their session renewed, or changed, before it is due.
+const ON_REQUEST: (u32, Span) = (10, Span::from_minutes(1));
 /// How often memory is looked through, and what is unfinished is tried again.
 const TICK: Span = Span::from_secs(1);
 /// Results that are not stored yet or whose tokens are not verified yet, at most: those that have waited longest
@@ -41,6 +44,8 @@ pub struct RefreshActor {
     inbox: mpsc::Receiver<Question>,
     desk: Desk,
     breaker: Breaker,
+    /// How often sessions are renewed because somebody asked for it.
+    on_request: Pace<SessionId>,
     work: JoinSet<Done>,
     /// Which flight each call under way is.
     calling: HashMap<Id, TokenHash>,
@@ -81,6 +86,7 @@ impl RefreshActor {
             inbox,
             desk: Desk::default(),
             breaker: Breaker::default(),
+            on_request: Pace::new(ON_REQUEST.0, ON_REQUEST.1),
             work: JoinSet::new(),
             calling: HashMap::new(),
             waiting: VecDeque::new(),
@@ -134,17 +140,22 @@ impl RefreshActor {
         let session = self.desk.newest(&ask.session);
         let moved_on = session.generation() > ask.session.generation();
         let fresh = session.freshness(ask.gate.lifetimes(), self.clock.now()) == Freshness::Fresh;
-        let does = match &ask.wish {
-            Wish::WhenDue => fresh,
-            Wish::Now | Wish::Organization(_) => call::suits(&ask.wish, &session),
-        };
-        if moved_on && does && session.holds(ask.gate.wanted()) {
+        if moved_on && fresh && call::suits(&ask.wish, &session) && session.holds(ask.gate.wanted()) {
             self.metrics.refresh("remembered");
             let _ = asker.send(Renewed::Yes(session));
             return;
         }
         let now = self.clock.monotonic();
         let key = desk::hash(&session);
+        // Whoever only joins has nobody called.
+        if ask.wish != Wish::WhenDue
+            && !self.desk.is_running(&key)
+            && let Err(wait) = self.on_request.admit(session.id(), now)
+        {
+            self.metrics.refresh("held_back");
+            let _ = asker.send(not_now(Dependency::WorkOs, Some(wait)));
+            return;
+        }
         ask.session = session;
         match self.desk.enter(key, ask, asker, now) {
             desk::Place::Joined => self.metrics.refresh("joined"),
@@ -181,7 +192,7 @@ impl RefreshActor {
         match done {
             Ok((id, Done::Called(call, landing))) => {
                 self.calling.remove(&id);
-                self.note(&landing);
+                self.note(&landing, &call.ask.wish);
                 self.land(call, landing);
             }
             Ok((_, Done::Verified(call, landing))) => self.land(call, landing),
@@ -201,7 +212,7 @@ impl RefreshActor {
     }
 
     /// What a call says of WorkOS itself.
-    fn note(&mut self, landing: &Landing) {
+    fn note(&mut self, landing: &Landing, wish: &Wish) {
         let now = self.clock.monotonic();
         match landing {
             Landing::Failed(WorkOsError::Transient { cause: Outage::RateLimited, retry_after, .. }) => {
@@ -209,6 +220,12 @@ impl RefreshActor {
             }
             Landing::Failed(WorkOsError::Transient { retry_after, .. }) => {
                 self.breaker.failed(Failure::NoAnswer, *retry_after, now);
+            }
+            // What somebody wished for may be what WorkOS does not understand.
+            Landing::Failed(WorkOsError::Misconfigured(Misconfiguration::Refused { .. }))
+                if !wish.is_plain() =>
+            {
+                self.breaker.not_tried(now);
             }
             Landing::Failed(WorkOsError::Misconfigured(_)) => {
                 self.breaker.failed(Failure::NoAnswer, None, now);

@@ -67,6 +67,13 @@ impl Call {
             match self.ask.store.claim(&session, &self.ask.place).await {
                 Ok(Claim::Ours(ticket)) => {
                     let landing = self.refresh(&session, ticket, &workos, &clock).await;
+                    // Somebody else was quicker, with something else: what is wished for is still to be done.
+                    if let Landing::Won { session: newer, by: Winner::Elsewhere, .. } = &landing
+                        && !suits(&self.ask.wish, newer)
+                    {
+                        session = Arc::clone(newer);
+                        continue;
+                    }
                     return (self, landing);
                 }
                 Ok(Claim::Elsewhere(Elsewhere(done))) => {

@@ -91,13 +91,17 @@ impl Desk {
         newest
     }
 
+    /// Is a flight of this token under way?
+    pub(super) fn is_running(&self, key: &TokenHash) -> bool {
+        matches!(self.flights.get(key), Some(Flight::Running { .. }))
+    }
+
     /// Enters a question; `ask.session` is the newest that is known.
     pub(super) fn enter(&mut self, key: TokenHash, ask: Box<Ask>, asker: Asker, now: Moment) -> Place {
         match self.flights.get_mut(&key) {
             Some(Flight::Running { wish, askers, later }) => {
                 // A renewal that is under way is as good as one that begins now.
-                let plain = |wish: &Wish| matches!(wish, Wish::WhenDue | Wish::Now);
-                if *wish == ask.wish || (plain(wish) && plain(&ask.wish)) {
+                if *wish == ask.wish || (wish.is_plain() && ask.wish.is_plain()) {
                     askers.push(asker);
                 } else {
                     later.push((ask, asker));
@@ -130,7 +134,8 @@ impl Desk {
         }
     }
 
-    /// Enters the end of a flight. What was not won is not asked about again for `rest`.
+    /// Enters the end of a flight. What was not won is not asked about again for `rest`; but that WorkOS does not
+    /// let a session into another organization, or did not answer to that, says nothing of its renewal.
     pub(super) fn land(
         &mut self,
         key: TokenHash,
@@ -139,6 +144,11 @@ impl Desk {
         now: Moment,
     ) -> Waiting {
         let before = self.flights.remove(&key);
+        let of_all = match &before {
+            Some(Flight::Running { wish, .. }) => wish.is_plain() || matches!(outcome, Renewed::Never),
+            Some(Flight::Won { .. } | Flight::Lost { .. } | Flight::Pending) | None => true,
+        };
+        let rest = rest.filter(|_| of_all);
         match outcome {
             Renewed::Yes(winner) => {
                 self.won.insert((winner.id(), winner.generation()), key);
@@ -235,10 +245,13 @@ mod tests {
     use super::*;
     use crate::auth::access_token::Claims;
     use crate::auth::claims::WantedClaims;
+    use crate::auth::identity::OrganizationId;
     use crate::auth::secret::Secret;
     use crate::auth::session::Tokens;
     use crate::auth::session::tests::session;
     use crate::auth::time::Timestamp;
+    use crate::workos::ErrorCode;
+    use crate::workos::error::{StepUp, StepUpKind};
 
     const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
     const THEN: Moment = Moment::from_millis(1);
@@ -331,5 +344,40 @@ mod tests {
         others(&mut desk, 20_000..20_002);
         assert_eq!(desk.order.len(), REMEMBERED);
         assert_eq!(desk.newest(&old).generation(), old.generation().next());
+    }
+
+    fn globex() -> Wish {
+        Wish::Organization(OrganizationId::parse("org_globex").unwrap())
+    }
+
+    fn refused() -> Renewed {
+        Renewed::NeedsPerson(Arc::new(StepUp {
+            kind: StepUpKind::Sso,
+            code: ErrorCode::UNRECOGNISED,
+            connections: vec![],
+            organization: None,
+            login_hint: None,
+        }))
+    }
+
+    fn lands(desk: &mut Desk, wish: Wish, outcome: &Renewed) -> Option<Renewed> {
+        desk.flights.insert(key(1), Flight::Running { wish, askers: vec![], later: vec![] });
+        desk.land(key(1), outcome, Some(Span::from_minutes(10)), THEN);
+        match desk.flights.remove(&key(1)) {
+            Some(Flight::Lost { outcome, .. }) => Some(outcome),
+            Some(Flight::Running { .. } | Flight::Won { .. } | Flight::Pending) | None => None,
+        }
+    }
+
+    #[test]
+    fn that_an_organization_was_refused_says_nothing_of_the_renewal() {
+        let mut desk = desk();
+        for outcome in [refused(), NOT_NOW] {
+            assert!(lands(&mut desk, globex(), &outcome).is_none(), "{outcome:?}");
+            assert!(lands(&mut desk, Wish::Now, &outcome).is_some(), "{outcome:?}");
+            assert!(lands(&mut desk, Wish::WhenDue, &outcome).is_some(), "{outcome:?}");
+        }
+        let over = lands(&mut desk, globex(), &Renewed::Never);
+        assert!(matches!(over, Some(Renewed::Never)), "a dead token is dead, whatever it was presented for");
     }
 }

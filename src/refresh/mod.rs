@@ -2,7 +2,8 @@
 //! (<https://workos.com/docs/authkit/session-resilience>), so everyone who holds the same token must share one
 //! call and its result. One task owns the table of flights ([`desk`]); data threads send a question and wait for
 //! the answer. The [`actor`] owns the [`call`], not the asker: a browser that hangs up cancels nothing. While
-//! WorkOS does not answer, the [`breaker`] holds calls back.
+//! WorkOS does not answer, the [`breaker`] holds calls back; and nobody has their own session renewed faster than
+//! the [`pace`] allows.
 
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ mod actor;
 mod breaker;
 mod call;
 mod desk;
+pub mod pace;
 
 pub use crate::refresh::actor::RefreshActor;
 
@@ -57,6 +59,17 @@ pub enum Wish {
     Now,
     /// A session in this organization.
     Organization(OrganizationId),
+}
+
+impl Wish {
+    /// Is nothing wished for but a newer session? Whatever becomes of that concerns everybody who holds the
+    /// token; that another organization was refused concerns those alone who wanted it.
+    const fn is_plain(&self) -> bool {
+        match self {
+            Self::WhenDue | Self::Now => true,
+            Self::Organization(_) => false,
+        }
+    }
 }
 
 /// What became of a renewal.

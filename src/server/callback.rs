@@ -14,8 +14,9 @@ use crate::entropy;
 use crate::server::body::Body;
 use crate::server::data_thread::DataThread;
 use crate::server::exchange::{Bearings, Exchange};
+use crate::server::renewal::{self, Visitor};
 use crate::server::reply::Fault;
-use crate::server::{callback_page, credential, end_user, renewal, sign_in};
+use crate::server::{callback_page, credential, end_user, sign_in};
 use crate::store::SaveError;
 use crate::telemetry::{Action, AuditLine, AuditOutcome, SignInStage};
 use crate::workos::WorkOsError;
@@ -82,7 +83,7 @@ async fn restart(
 ) -> Response<Body> {
     let live = &exchange.live;
     let end_user = end_user(&bearings.client, exchange.request.headers());
-    let (who, write_back) = renewal::whoever(thread, live, carried, end_user).await;
+    let Visitor { who, write_back, .. } = renewal::whoever(thread, live, carried, end_user).await;
     if let WhoAmI::Somebody(_) = who {
         let response = exchange.asker().see_other(&return_to.location(live.site.sites()));
         return renewal::finish(thread, exchange, carried, &write_back, response).await;

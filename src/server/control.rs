@@ -1,5 +1,5 @@
-//! What data threads ask of the control runtime beside renewals: exchanging a code for tokens, and ending
-//! sessions at WorkOS. The work belongs to the task here, so a browser that hangs up cancels nothing.
+//! What data threads ask of the control runtime beside renewals: exchanging a code for tokens, ending sessions at
+//! WorkOS, and looking up what WorkOS knows of a person. The work belongs to the task here, so a browser that hangs up cancels nothing.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,12 +8,14 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::auth::identity::WorkOsSessionId;
+use crate::auth::identity::{UserId, WorkOsSessionId};
 use crate::auth::secret::Secret;
 use crate::auth::session::Tokens;
 use crate::auth::time::Span;
 use crate::clock::{Clock, Moment};
+use crate::server::lookup::{self, Lookup, Lookups};
 use crate::standing::StandingTable;
+use crate::workos::lists::{Membership, UserSession};
 use crate::workos::{EndUser, WorkOs, WorkOsError};
 
 /// Questions that may wait; more wait at the sender.
@@ -40,6 +42,7 @@ pub struct Control {
 #[derive(Debug)]
 enum Ask {
     Exchange(Box<Exchange>),
+    LookUp(Lookup),
     Revoke { session: WorkOsSessionId, after: Span, done: Option<oneshot::Sender<()>> },
 }
 
@@ -63,6 +66,7 @@ impl Control {
             revoking: 0,
             waiting: VecDeque::new(),
             revocations: VecDeque::new(),
+            lookups: Lookups::default(),
             workos,
             standing,
             clock,
@@ -81,6 +85,21 @@ impl Control {
         let exchange = Exchange { code, verifier, end_user, answer };
         self.asks.send(Ask::Exchange(Box::new(exchange))).await.ok()?;
         result.await.ok()
+    }
+
+    /// A person's sessions at WorkOS; `None` when they cannot be had. Put a deadline around it.
+    pub async fn sessions_of(&self, user: &UserId) -> Option<Vec<UserSession>> {
+        let (answer, result) = oneshot::channel();
+        self.asks.try_send(Ask::LookUp(Lookup::Sessions(user.clone(), answer))).ok()?;
+        lookup::answered(result).await
+    }
+
+    /// The organizations that a person belongs to; `None` when they cannot be had. Put a deadline
+    /// around it.
+    pub async fn memberships_of(&self, user: &UserId) -> Option<Vec<Membership>> {
+        let (answer, result) = oneshot::channel();
+        self.asks.try_send(Ask::LookUp(Lookup::Memberships(user.clone(), answer))).ok()?;
+        lookup::answered(result).await
     }
 
     /// Ends a session at WorkOS after so long, in the background.
@@ -109,6 +128,7 @@ struct Revocation {
 /// What a piece of work leaves to do.
 enum Done {
     Exchanged,
+    LookedUp,
     Revoked,
     TryAgain(Revocation),
 }
@@ -122,6 +142,7 @@ pub struct ControlDesk {
     revoking: usize,
     waiting: VecDeque<Box<Exchange>>,
     revocations: VecDeque<Revocation>,
+    lookups: Lookups,
     workos: WorkOs,
     standing: Arc<StandingTable>,
     clock: Clock,
@@ -164,6 +185,10 @@ impl ControlDesk {
                 self.waiting.push_back(exchange);
                 self.start_exchanges();
             }
+            Ask::LookUp(lookup) => {
+                self.lookups.take(lookup, self.clock.monotonic());
+                self.start_lookups();
+            }
             Ask::Revoke { session, after, done } => {
                 let due = self.clock.monotonic().plus(after);
                 let revocation = Revocation { session, due, tries: 0, done };
@@ -185,21 +210,34 @@ impl ControlDesk {
         }
     }
 
+    fn start_lookups(&mut self) {
+        while let Some(lookup) = self.lookups.next() {
+            let workos = self.workos.clone();
+            self.work.spawn(async move {
+                lookup.make(workos).await;
+                Done::LookedUp
+            });
+        }
+    }
+
     fn finish(&mut self, done: Result<Done, JoinError>) {
         match done {
             Ok(Done::Exchanged) => self.exchanging = self.exchanging.saturating_sub(1),
+            Ok(Done::LookedUp) => self.lookups.finish(),
             Ok(Done::Revoked) => self.revoking = self.revoking.saturating_sub(1),
             Ok(Done::TryAgain(revocation)) => {
                 self.revoking = self.revoking.saturating_sub(1);
                 self.postpone(revocation);
             }
-            // Which kind of work panicked is not told: at worst both have room for one more than they should.
+            // Which kind of work panicked is not told: at worst the others have room for one more than they should.
             Err(_) => {
+                self.lookups.finish();
                 self.exchanging = self.exchanging.saturating_sub(1);
                 self.revoking = self.revoking.saturating_sub(1);
             }
         }
         self.start_exchanges();
+        self.start_lookups();
         self.send_due(self.clock.monotonic());
     }
 

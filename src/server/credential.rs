@@ -29,8 +29,10 @@ pub(crate) struct Found {
 pub(crate) enum Rewrite {
     /// No: the browser has it as it should be.
     No,
-    /// Yes: it was sealed with an older key, or a newer state of the session is known.
+    /// Yes: it was sealed with an older key, or came more than once.
     Yes,
+    /// Yes: a newer state of the session is known, and this is it.
+    Newer,
     /// The cookies contradict each other: they are to be cleared.
     Clear,
 }
@@ -96,7 +98,7 @@ pub(crate) async fn present(thread: &DataThread, live: &Live, cookies: &RequestC
                     Standing::Superseded => Standing::Live,
                     standing @ (Standing::Live | Standing::Ended | Standing::MustRefresh) => standing,
                 };
-                Found { presented: Presented::Session(newer, standing), rewrite: Rewrite::Yes, parts }
+                Found { presented: Presented::Session(newer, standing), rewrite: Rewrite::Newer, parts }
             }
             // Its token is spent, so it cannot be asked what it should say now.
             None if thread.shared.standing.is_outdated(&open.session) => Found::nothing(Rewrite::No),

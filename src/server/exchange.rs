@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use http::uri::PathAndQuery;
 use http::{Request, Response};
 use hyper::body::Incoming;
 
@@ -43,7 +44,8 @@ pub(crate) struct Exchange {
 impl Exchange {
     /// Who gets the answer.
     pub(crate) fn asker(&self) -> Asker<'_> {
-        asker(&self.live, &self.id, self.caller)
+        let wanted = self.request.uri().path_and_query().filter(|_| self.caller == Caller::Navigation);
+        Asker { wanted: wanted.map(PathAndQuery::as_str), ..asker(&self.live, &self.id, self.caller) }
     }
 }
 
@@ -53,6 +55,8 @@ pub(crate) fn asker<'a>(live: &'a Live, id: &'a RequestId, caller: Caller) -> As
         request_id: id.as_str(),
         site: &live.site,
         page_policy: &live.page_policy,
+        wanted: None,
+        organization: live.authorize.organization_id.as_ref(),
         cors_origin: None,
     }
 }

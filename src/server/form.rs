@@ -32,17 +32,16 @@ impl Form {
     ///
     /// # Errors
     /// The fault to answer with.
-    pub(crate) async fn read(request: Request<Incoming>, timer: &CoarseTimer) -> Result<Self, Fault> {
-        let (head, body) = request.into_parts();
-        let kind = BodyKind::of(&head.headers)?;
-        let whole = Limited::new(body, MAX_BYTES).collect();
+    pub(crate) async fn read(request: &mut Request<Incoming>, timer: &CoarseTimer) -> Result<Self, Fault> {
+        let kind = BodyKind::of(request.headers())?;
+        let whole = Limited::new(request.body_mut(), MAX_BYTES).collect();
         let bytes = match timer.within(PATIENCE, whole).await {
             Ok(Ok(whole)) => whole.to_bytes(),
             Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(Fault::BodyTooLarge),
             Ok(Err(_)) | Err(_) => return Err(Fault::BodyBroken),
         };
         let mut form = kind.parse(&bytes)?;
-        let query = head.uri.query().unwrap_or_default();
+        let query = request.uri().query().unwrap_or_default();
         form.0.extend(form_urlencoded::parse(query.as_bytes()).into_owned());
         Ok(form)
     }

@@ -5,9 +5,10 @@
 //! | [`listener`], [`acceptor`], [`data_thread`], `connection`, `watch`, `stack` | from a socket to a request, and the life of a thread |
 //! | `exchange`, `intake`, [`client_addr`], `request_id`, `router` | what a request is, who sent it, whose it is to answer |
 //! | `credential`, `renewal`, `proxy`, `forward`, `request_body`, `tunnel` | from a credential to a decision to the application |
-//! | `sign_in`, `callback`, `sign_out`, `signed_out`, `session_json`, `me`, `form` | our own endpoints, a file each |
+//! | `sign_in`, `callback`, `sign_out`, `signed_out`, `session_json`, `change`, `revoke`, `me` | our own endpoints, a file each |
+//! | `form`, `post`, `decision`, `user_agent` | what they share |
 //! | `reply`, `page`, `body`, [`site`] | what answers look like |
-//! | [`control`], [`admin`], [`live`] | what data threads ask of the control runtime; probes; what all threads share |
+//! | [`control`], `lookup`, [`admin`], [`live`] | what data threads ask of the control runtime; probes; what all threads share |
 
 use http::header::USER_AGENT;
 use http::{HeaderMap, HeaderValue};
@@ -20,11 +21,13 @@ pub mod admin;
 pub mod body;
 mod callback;
 mod callback_page;
+mod change;
 pub mod client_addr;
 mod connection;
 pub mod control;
 mod credential;
 pub mod data_thread;
+mod decision;
 mod exchange;
 mod form;
 mod forward;
@@ -33,14 +36,17 @@ mod intake;
 mod leases;
 pub mod listener;
 pub mod live;
+mod lookup;
 mod me;
 mod opening;
 mod page;
+mod post;
 mod proxy;
 mod renewal;
 mod reply;
 mod request_body;
 mod request_id;
+mod revoke;
 mod router;
 mod session_json;
 mod sign_in;
@@ -49,6 +55,7 @@ mod signed_out;
 pub mod site;
 mod stack;
 mod tunnel;
+mod user_agent;
 mod watch;
 mod webhook;
 

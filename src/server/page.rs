@@ -30,20 +30,22 @@ pub(crate) struct Deed {
     pub(crate) label: &'static str,
     pub(crate) address: String,
     pub(crate) method: DeedMethod,
+    /// What a form sends along.
+    pub(crate) fields: Vec<(&'static str, String)>,
     pub(crate) new_tab: bool,
 }
 
 impl Deed {
     pub(crate) const fn link(label: &'static str, address: String) -> Self {
-        Self { label, address, method: DeedMethod::Get, new_tab: false }
+        Self { label, address, method: DeedMethod::Get, fields: Vec::new(), new_tab: false }
     }
 
     pub(crate) const fn new_tab(label: &'static str, address: String) -> Self {
-        Self { label, address, method: DeedMethod::Get, new_tab: true }
+        Self { label, address, method: DeedMethod::Get, fields: Vec::new(), new_tab: true }
     }
 
     pub(crate) const fn press(label: &'static str, address: String) -> Self {
-        Self { label, address, method: DeedMethod::Post, new_tab: false }
+        Self { label, address, method: DeedMethod::Post, fields: Vec::new(), new_tab: false }
     }
 }
 
@@ -70,7 +72,14 @@ pub(crate) struct Me {
     pub(crate) name: String,
     pub(crate) impersonator: Option<String>,
     pub(crate) facts: Vec<Fact>,
+    /// Is a list missing that should be there?
+    pub(crate) lacking: bool,
+    pub(crate) organizations: Vec<Organization>,
+    pub(crate) devices: Vec<Device>,
     pub(crate) sign_out: String,
+    pub(crate) refresh: String,
+    pub(crate) switch: String,
+    pub(crate) revoke: String,
     pub(crate) style: Style,
 }
 
@@ -79,6 +88,25 @@ pub(crate) struct Me {
 pub(crate) struct Fact {
     pub(crate) label: &'static str,
     pub(crate) value: String,
+}
+
+/// An organization that the person belongs to.
+#[derive(Debug)]
+pub(crate) struct Organization {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) current: bool,
+}
+
+/// One of the person's sessions.
+#[derive(Debug)]
+pub(crate) struct Device {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) address: Option<String>,
+    pub(crate) signed_in: Option<String>,
+    pub(crate) ends: Option<String>,
+    pub(crate) current: bool,
 }
 
 /// The style sheet, which every page carries inline.

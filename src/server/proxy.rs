@@ -1,7 +1,6 @@
 //! The way to an application: credential, decision, and what the decision asks for. Nothing in here decides
 //! anything; [`crate::auth::gate`] does.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use http::header::{ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, COOKIE, ORIGIN, UPGRADE};
@@ -10,15 +9,16 @@ use http::{HeaderMap, HeaderValue, Method, Response};
 use crate::auth::cookie::RequestCookies;
 use crate::auth::facts::{Arrival, Purpose, RequestFacts, RequestOrigin};
 use crate::auth::gate::{Decision, Detour, DetourStart, Outcome, Renewal, Verdict, Worth};
+use crate::auth::identity::Identity;
 use crate::auth::policy::{Access, Trace};
-use crate::auth::presented::{Dependency, OpenSession};
+use crate::auth::presented::OpenSession;
 use crate::auth::refusal::Refusal;
 use crate::auth::sign_in::{Hints, Restarts};
 use crate::auth::time::Span;
-use crate::entropy;
 use crate::server::body::Body;
 use crate::server::credential::{self, Found};
 use crate::server::data_thread::DataThread;
+use crate::server::decision;
 use crate::server::exchange::{Answer, Bearings, Exchange, Note};
 use crate::server::forward::Forwarding;
 use crate::server::live::Live;
@@ -27,7 +27,7 @@ use crate::server::reply::Asker;
 use crate::server::site::Scheme;
 use crate::server::{end_user, sign_in};
 use crate::store::SaveError;
-use crate::telemetry::{Action, AuditLine, AuditOutcome, DecisionWord, SignInStage};
+use crate::telemetry::{DecisionWord, SignInStage};
 use crate::workos::error::StepUp;
 
 /// Answers a request that is not for one of our own endpoints.
@@ -47,7 +47,10 @@ pub(crate) async fn answer(thread: &DataThread, exchange: Exchange, bearings: Be
             // A session that cannot be written back is refused before the application acts on it.
             let cookies = match renewal::cookies(thread, &live, &carried, &write_back).await {
                 Ok(cookies) => cookies,
-                Err(error) => return unsaved(&exchange, &bearings, error),
+                Err(error) => {
+                    let identity = judged.session.as_ref().map(|open| open.session.identity());
+                    return unsaved(thread, &exchange, &bearings, identity, error).await;
+                }
             };
             // Set here alone, so it is not set yet.
             let _ = exchange.early.set(note.clone());
@@ -262,54 +265,30 @@ async fn refuse(
         | Refusal::CrossOriginWebSocket
         | Refusal::OriginNotAllowed
         | Refusal::Unavailable(_)
-        | Refusal::SessionTooLarge => Some(new_decision_id()),
+        | Refusal::SessionTooLarge => {
+            let identity = judged.session.as_ref().map(|open| open.session.identity());
+            let reason = judged.trace.cause.as_str();
+            Some(decision::refused(thread, exchange, bearings.destination, reason, identity).await)
+        }
     };
-    if let Some(decision_id) = &decision_id {
-        let identity = judged.session.as_ref().map(|open| open.session.identity());
-        let line = AuditLine {
-            decision_id: Some(decision_id.as_str().into()),
-            request_id: Some(exchange.id.as_str().into()),
-            route: Some(exchange.live.route_metrics(Some(bearings.destination)).route().clone()),
-            user_id: identity.map(|identity| identity.user.id.clone()),
-            organization_id: identity.and_then(|identity| identity.organization_id.clone()),
-            impersonator: identity
-                .and_then(|identity| identity.impersonator.as_ref())
-                .map(|impersonator| impersonator.email.clone()),
-            ..AuditLine::new(
-                exchange.now,
-                Action::Refusal,
-                AuditOutcome::Denied,
-                judged.trace.cause.as_str().into(),
-            )
-        };
-        thread.shared.audit.record(line).await;
-    }
     // Whoever comes back a moment early is sent away once more.
     let retry_after = judged.retry_after.map(|span| span.as_millis().div_ceil(1_000).max(1));
     asker(exchange, bearings).refusal(refusal, decision_id.as_deref(), retry_after)
 }
 
-/// An id for one decision, to be found in the audit log.
-fn new_decision_id() -> String {
-    let random: [u8; 8] = entropy::draw().into_bytes();
-    random.iter().fold("d_".to_owned(), |mut id, byte| {
-        let _ = write!(id, "{byte:02x}");
-        id
-    })
-}
-
-fn unsaved(exchange: &Exchange, bearings: &Bearings, error: SaveError) -> Answer {
-    let (refusal, decision) = match error {
-        SaveError::TooLarge(too_large) => {
-            tracing::error!(
-                bytes = too_large.bytes,
-                "a session is too large for cookies: it has more roles and permissions than four hold"
-            );
-            (Refusal::SessionTooLarge, DecisionWord::Deny)
-        }
-        SaveError::Unavailable(_) => (Refusal::Unavailable(Dependency::Store), DecisionWord::Unavailable),
-    };
-    let response = asker(exchange, bearings).refusal(refusal, None, None);
+/// A session that cannot be written back is not acted upon.
+async fn unsaved(
+    thread: &DataThread,
+    exchange: &Exchange,
+    bearings: &Bearings,
+    judged: Option<&Identity>,
+    error: SaveError,
+) -> Answer {
+    let refusal = renewal::unsaved(error);
+    let too_large = refusal == Refusal::SessionTooLarge;
+    let decision = if too_large { DecisionWord::Deny } else { DecisionWord::Unavailable };
+    let id = decision::refused(thread, exchange, bearings.destination, refusal.as_str(), judged).await;
+    let response = asker(exchange, bearings).refusal(refusal, Some(&id), None);
     let note = Note { destination: Some(bearings.destination), decision, ..Note::default() };
     Answer { response, note }
 }

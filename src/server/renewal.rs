@@ -8,6 +8,7 @@ use http::{HeaderValue, Response};
 
 use crate::auth::cookie::RequestCookies;
 use crate::auth::gate::{Renewal, Stale, WhoAmI, Worth};
+use crate::auth::policy::Destination;
 use crate::auth::presented::{Dependency, OpenSession, Standing};
 use crate::auth::refusal::Refusal;
 use crate::auth::session::Freshness;
@@ -16,6 +17,7 @@ use crate::refresh::{Ask, Renewed, Wish};
 use crate::server::body::Body;
 use crate::server::credential::{self, Found, Rewrite};
 use crate::server::data_thread::DataThread;
+use crate::server::decision;
 use crate::server::exchange::Exchange;
 use crate::server::live::Live;
 use crate::store::SaveError;
@@ -44,28 +46,53 @@ pub(crate) async fn renew(
     end_user: EndUser,
     now: Timestamp,
 ) -> Outcome {
-    let ask = Ask {
-        session: Arc::new(stale.session.session.clone()),
-        place: stale.session.place.clone(),
-        store: Arc::clone(&live.store),
-        gate: Arc::clone(&live.gate),
-        end_user,
-        wish: Wish::WhenDue,
-    };
-    let renewed = thread.shared.refresher.renew(ask);
     let patience = match stale.worth {
         Worth::Nothing => LONGEST,
         // Nobody who could be served waits for a slow WorkOS.
         Worth::StillGood | Worth::InGrace => PATIENCE,
     };
+    fulfil(thread, live, &stale.session, Wish::WhenDue, patience, end_user, now).await
+}
+
+/// Does what somebody wishes of their session, however good it still is. They are told what became of it, so they
+/// wait as long as that takes.
+pub(crate) async fn on_request(
+    thread: &DataThread,
+    live: &Live,
+    session: &OpenSession,
+    wish: Wish,
+    end_user: EndUser,
+) -> Outcome {
+    let now = thread.shared.clock.now();
+    fulfil(thread, live, session, wish, LONGEST, end_user, now).await
+}
+
+async fn fulfil(
+    thread: &DataThread,
+    live: &Live,
+    open: &OpenSession,
+    wish: Wish,
+    patience: Span,
+    end_user: EndUser,
+    seen: Timestamp,
+) -> Outcome {
+    let ask = Ask {
+        session: Arc::new(open.session.clone()),
+        place: open.place.clone(),
+        store: Arc::clone(&live.store),
+        gate: Arc::clone(&live.gate),
+        end_user,
+        wish,
+    };
+    let renewed = thread.shared.refresher.renew(ask);
     // The renewal goes on without whoever has stopped waiting.
     let renewed = thread.timer.within(patience, renewed).await;
     let renewed = renewed.unwrap_or(Renewed::NotNow { dependency: Dependency::WorkOs, retry_after: None });
     let outcome = |renewal| Outcome { renewal, retry_after: None, step_up: None };
     match renewed {
         Renewed::Yes(session) => {
-            let session = (*session).clone().seen(now);
-            outcome(Renewal::Renewed(credential::prepare(live, session, stale.session.place.clone())))
+            let session = (*session).clone().seen(seen);
+            outcome(Renewal::Renewed(credential::prepare(live, session, open.place.clone())))
         }
         Renewed::NotNow { dependency, retry_after } => {
             Outcome { retry_after, ..outcome(Renewal::Unavailable(dependency)) }
@@ -93,10 +120,10 @@ impl WriteBack {
     pub(crate) fn of(found: &Found, session: Option<&Arc<OpenSession>>, renewal: WasRenewed) -> Self {
         match (renewal, found.rewrite, session) {
             (_, Rewrite::Clear, _) => Self::Clear,
-            (WasRenewed::Yes, _, Some(session)) | (_, Rewrite::Yes, Some(session)) => {
+            (WasRenewed::Yes, _, Some(session)) | (_, Rewrite::Yes | Rewrite::Newer, Some(session)) => {
                 Self::Session(Arc::clone(session))
             }
-            (_, Rewrite::No | Rewrite::Yes, _) => Self::Nothing { parts: found.parts },
+            (_, Rewrite::No | Rewrite::Yes | Rewrite::Newer, _) => Self::Nothing { parts: found.parts },
         }
     }
 }
@@ -197,11 +224,41 @@ pub(crate) async fn finish(
 ) -> Response<Body> {
     match cookies(thread, &exchange.live, carried, write_back).await {
         Ok(cookies) => with_cookies(response, cookies),
-        Err(SaveError::TooLarge(_)) => exchange.asker().refusal(Refusal::SessionTooLarge, None, None),
-        Err(SaveError::Unavailable(_)) => {
-            exchange.asker().refusal(Refusal::Unavailable(Dependency::Store), None, None)
+        Err(error) => {
+            let refusal = unsaved(error);
+            let identity = match write_back {
+                WriteBack::Session(open) | WriteBack::Touch(open) => Some(open.session.identity()),
+                WriteBack::Nothing { .. } | WriteBack::Clear => None,
+            };
+            let id = decision::refused(thread, exchange, Destination::Own, refusal.as_str(), identity).await;
+            exchange.asker().refusal(refusal, Some(&id), None)
         }
     }
+}
+
+/// Why a session that cannot be written back is refused.
+pub(crate) fn unsaved(error: SaveError) -> Refusal {
+    match error {
+        SaveError::TooLarge(too_large) => {
+            tracing::error!(
+                bytes = too_large.bytes,
+                "a session is too large for cookies: it has more roles and permissions than four hold"
+            );
+            Refusal::SessionTooLarge
+        }
+        SaveError::Unavailable(_) => Refusal::Unavailable(Dependency::Store),
+    }
+}
+
+/// Whose session a request carries.
+#[derive(Debug)]
+pub(crate) struct Visitor {
+    pub(crate) who: WhoAmI,
+    pub(crate) write_back: WriteBack,
+    /// When to ask again, if it could not be found out.
+    pub(crate) retry_after: Option<u64>,
+    /// What WorkOS asks of the person before it renews the session.
+    pub(crate) step_up: Option<Arc<StepUp>>,
 }
 
 /// Whose session the request carries, renewed where it had to be; for our own endpoints.
@@ -210,13 +267,16 @@ pub(crate) async fn whoever(
     live: &Live,
     carried: &RequestCookies<'_>,
     end_user: EndUser,
-) -> (WhoAmI, WriteBack) {
+) -> Visitor {
     let found = credential::present(thread, live, carried).await;
     let now = thread.shared.clock.now();
+    let (mut retry_after, mut asked) = (None, None);
     let (who, renewed) = match live.gate.who_is_it(&found.presented, now) {
         WhoAmI::Renew(stale) => {
-            let Outcome { renewal, .. } =
-                renew(thread, live, &stale, end_user, stale.session.session.last_seen_at()).await;
+            let outcome = renew(thread, live, &stale, end_user, stale.session.session.last_seen_at()).await;
+            let Outcome { renewal, step_up, .. } = outcome;
+            retry_after = outcome.retry_after.map(Span::as_secs);
+            asked = step_up;
             let renewed =
                 if matches!(renewal, Renewal::Renewed(_)) { WasRenewed::Yes } else { WasRenewed::No };
             (live.gate.who_is_it_now(stale, renewal, thread.shared.clock.now()), renewed)
@@ -228,5 +288,5 @@ pub(crate) async fn whoever(
         WhoAmI::Nobody | WhoAmI::Renew(_) | WhoAmI::Unknown(_) => None,
     };
     let write_back = WriteBack::of(&found, session, renewed);
-    (who, write_back)
+    Visitor { who, write_back, retry_after, step_up: asked }
 }

@@ -13,7 +13,9 @@ use crate::server::exchange::{Answer, Bearings, Exchange, Note};
 use crate::server::intake::{self, IntakeFault};
 use crate::server::reply::Fault;
 use crate::server::site::Endpoint;
-use crate::server::{callback, me, proxy, session_json, sign_in, sign_out, signed_out, webhook};
+use crate::server::{
+    callback, change, me, proxy, revoke, session_json, sign_in, sign_out, signed_out, webhook,
+};
 use crate::telemetry::DecisionWord;
 
 /// Answers one request.
@@ -98,7 +100,10 @@ async fn own(thread: &DataThread, exchange: Exchange, bearings: Bearings) -> Ans
         Endpoint::Callback => "GET",
         Endpoint::SignIn | Endpoint::SignedOut | Endpoint::Session | Endpoint::Me => "GET, HEAD",
         Endpoint::SignOut => "GET, HEAD, POST",
-        Endpoint::Webhook => "POST",
+        Endpoint::SessionRefresh
+        | Endpoint::SessionOrganization
+        | Endpoint::SessionRevoke
+        | Endpoint::Webhook => "POST",
     };
     let method = exchange.request.method();
     if !allowed.split(", ").any(|allowed| allowed == method.as_str()) {
@@ -112,6 +117,9 @@ async fn own(thread: &DataThread, exchange: Exchange, bearings: Bearings) -> Ans
         Endpoint::SignOut => sign_out::answer(thread, exchange).await,
         Endpoint::SignedOut => signed_out::answer(&exchange),
         Endpoint::Session => session_json::answer(thread, &exchange, &bearings).await,
+        Endpoint::SessionRefresh => change::refresh(thread, exchange, &bearings).await,
+        Endpoint::SessionOrganization => change::switch(thread, exchange, &bearings).await,
+        Endpoint::SessionRevoke => revoke::answer(thread, exchange, &bearings).await,
         Endpoint::Me => me::answer(thread, &exchange, &bearings).await,
         Endpoint::Webhook => webhook::answer(thread, exchange).await,
     };

@@ -15,7 +15,7 @@ use crate::server::body::Body;
 use crate::server::data_thread::DataThread;
 use crate::server::end_user;
 use crate::server::exchange::{Bearings, Exchange};
-use crate::server::renewal;
+use crate::server::renewal::{self, Visitor};
 use crate::server::reply::Asker;
 
 /// Answers with the session, or `401`.
@@ -23,12 +23,13 @@ pub(crate) async fn answer(thread: &DataThread, exchange: &Exchange, bearings: &
     let live = &exchange.live;
     let carried = RequestCookies::read(exchange.request.headers(), live.sealer.cookies().names());
     let end_user = end_user(&bearings.client, exchange.request.headers());
-    let (who, write_back) = renewal::whoever(thread, live, &carried, end_user).await;
+    let Visitor { who, write_back, retry_after, .. } =
+        renewal::whoever(thread, live, &carried, end_user).await;
     // Whoever asks for JSON is a program, whatever else it says of itself.
     let asker = Asker { caller: Caller::Program, ..exchange.asker() };
     let response = match who {
         WhoAmI::Somebody(open) => asker.json(&document(&open.session, live.gate.lifetimes())),
-        WhoAmI::Unknown(dependency) => asker.refusal(Refusal::Unavailable(dependency), None, None),
+        WhoAmI::Unknown(dependency) => asker.refusal(Refusal::Unavailable(dependency), None, retry_after),
         WhoAmI::Nobody | WhoAmI::Renew(_) => asker.refusal(Refusal::SignInRequired, None, None),
     };
     renewal::finish(thread, exchange, &carried, &write_back, response).await

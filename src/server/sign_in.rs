@@ -2,13 +2,14 @@
 //! where people land who come from a bookmark, an invitation or the dashboard
 //! (<https://workos.com/docs/user-management/authkit>).
 
-use http::Response;
 use http::header::SET_COOKIE;
+use http::{Method, Response};
 
 use crate::auth::cookie::{OurCookie, RequestCookies};
 use crate::auth::return_to::ReturnTo;
 use crate::auth::sign_in::{
-    ATTEMPT_LIFETIME, Attempt, AuthorizeRequest, Hints, Restarts, Selector, attempts_to_expire, authorize_url,
+    ATTEMPT_LIFETIME, Attempt, AuthorizeRequest, Hints, Restarts, Selector, Step, attempts_to_expire,
+    authorize_url,
 };
 use crate::entropy;
 use crate::server::body::Body;
@@ -19,6 +20,9 @@ use crate::server::site::Endpoint;
 use crate::telemetry::SignInStage;
 use crate::workos::error::{StepUp, StepUpKind};
 
+/// The field of the query that holds a sealed step.
+const STEP: &str = "step";
+
 /// Starts a sign-in that comes back to the `return_to` of the query.
 pub(crate) fn answer(thread: &DataThread, exchange: &Exchange) -> Response<Body> {
     thread.shared.metrics.sign_in(SignInStage::Started, "none");
@@ -27,7 +31,13 @@ pub(crate) fn answer(thread: &DataThread, exchange: &Exchange) -> Response<Body>
     let return_to = form_urlencoded::parse(query.as_bytes())
         .find(|(key, _)| key == "return_to")
         .map_or_else(ReturnTo::root, |(_, value)| ReturnTo::parse(&value, sites));
-    begin(exchange, &return_to, Restarts::NONE, &Hints::from_query(query))
+    let step = form_urlencoded::parse(query.as_bytes())
+        .find(|(key, _)| key == STEP)
+        .and_then(|(_, value)| Step::open(&exchange.live.sealer.context(), &value, exchange.now));
+    match step {
+        Some(step) => take(exchange, &return_to, Restarts::NONE, &step),
+        None => begin(exchange, &return_to, Restarts::NONE, &Hints::from_query(query)),
+    }
 }
 
 /// Sends the browser to WorkOS, with a cookie for this attempt alone.
@@ -61,7 +71,10 @@ fn leave_for(
         hints,
     };
     let location = authorize_url(&settings.api_url, &authorize);
-    let mut response = exchange.asker().found(location.as_str());
+    let mut response = match *exchange.request.method() {
+        Method::POST => exchange.asker().see_other(location.as_str()),
+        _ => exchange.asker().found(location.as_str()),
+    };
     let carried = RequestCookies::read(exchange.request.headers(), cookies.names());
     let headers = response.headers_mut();
     headers
@@ -79,16 +92,46 @@ pub(crate) fn step_up(
     restarts: Restarts,
     step_up: &StepUp,
 ) -> Response<Body> {
-    let hints = Hints {
-        login_hint: step_up.login_hint.as_ref().map(|hint| hint.expose().as_str().into()),
+    take(exchange, return_to, restarts, &step(step_up))
+}
+
+/// The address of our own that leads to where the step can be taken, and from there to `return_to`. The plain
+/// organization in it still helps when the sealed step is over.
+pub(crate) fn step_up_url(exchange: &Exchange, return_to: Option<&ReturnTo>, step_up: &StepUp) -> String {
+    let live = &exchange.live;
+    let sealed = step(step_up).seal(&live.sealer.context(), entropy::draw(), exchange.now);
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    if let Some(organization) = &step_up.organization {
+        query.append_pair("organization_id", organization.as_str());
+    }
+    query.append_pair(STEP, sealed.as_str());
+    if let Some(return_to) = return_to {
+        query.append_pair("return_to", &return_to.location(live.site.sites()));
+    }
+    format!("{}?{}", live.site.url(Endpoint::SignIn), query.finish())
+}
+
+fn step(step_up: &StepUp) -> Step {
+    let connection = match step_up.kind {
+        StepUpKind::Sso => step_up.connections.first(),
+        StepUpKind::Mfa | StepUpKind::Organization | StepUpKind::EmailVerification => None,
+    };
+    Step {
+        connection: connection.map(|connection| connection.as_str().into()),
         organization_id: step_up.organization.clone(),
+        login_hint: step_up.login_hint.clone(),
+    }
+}
+
+fn take(exchange: &Exchange, return_to: &ReturnTo, restarts: Restarts, step: &Step) -> Response<Body> {
+    let hints = Hints {
+        login_hint: step.login_hint.as_ref().map(|hint| hint.expose().as_str().into()),
+        organization_id: step.organization_id.clone(),
         ..Hints::default()
     };
-    let way_in = match (step_up.kind, step_up.connections.first()) {
-        (StepUpKind::Sso, Some(connection)) => WayIn::Connection(connection.as_str().into()),
-        (StepUpKind::Sso | StepUpKind::Mfa | StepUpKind::Organization | StepUpKind::EmailVerification, _) => {
-            WayIn::Provider("authkit".into())
-        }
+    let way_in = match &step.connection {
+        Some(connection) => WayIn::Connection(connection.clone()),
+        None => WayIn::Provider("authkit".into()),
     };
     let settings = AuthorizeSettings { way_in, ..exchange.live.authorize.clone() };
     leave_for(exchange, &settings, return_to, restarts, &hints)

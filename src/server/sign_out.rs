@@ -9,21 +9,20 @@ use http::{HeaderMap, Response};
 use serde_json::json;
 
 use crate::auth::cookie::{OurCookie, RequestCookies};
-use crate::auth::navigation::{Caller, is_form_navigation};
 use crate::auth::presented::{OpenSession, Presented};
 use crate::auth::return_to::ReturnTo;
 use crate::auth::sign_out::{Next, Places, RETURN_LIFETIME, SignOut};
 use crate::auth::time::Span;
 use crate::entropy;
 use crate::server::body::Body;
-use crate::server::credential;
 use crate::server::data_thread::DataThread;
-use crate::server::exchange::{Exchange, asker};
-use crate::server::form::{Form, refuse_cross_site};
+use crate::server::exchange::Exchange;
 use crate::server::page::{Deed, Notice};
-use crate::server::reply::{Asker, PageStatus};
+use crate::server::post::{self, Sender};
+use crate::server::reply::PageStatus;
 use crate::server::site::Endpoint;
-use crate::telemetry::{Action, AuditLine, AuditOutcome};
+use crate::server::{credential, decision};
+use crate::telemetry::{Action, AuditOutcome};
 
 /// A program's session is revoked at WorkOS before it is answered, but not longer than this.
 const REVOKE_PATIENCE: Span = Span::from_secs(2);
@@ -52,30 +51,24 @@ pub(crate) async fn page(thread: &DataThread, exchange: &Exchange) -> Response<B
 }
 
 /// Ends the session.
-pub(crate) async fn answer(thread: &DataThread, exchange: Exchange) -> Response<Body> {
-    let (live, id, caller) = (Arc::clone(&exchange.live), exchange.id.clone(), exchange.caller);
-    let browser = is_form_navigation(exchange.request.headers());
-    // Programs are answered as programs, whatever their method makes of them.
-    let caller = if browser { caller } else { Caller::Program };
-    let asker: Asker<'_> = asker(&live, &id, caller);
-    let headers = exchange.request.headers().clone();
-    if let Err(fault) = refuse_cross_site(&headers, &live.site) {
-        return asker.fault(fault);
-    }
-    let cookies = live.sealer.cookies();
-    let carried = RequestCookies::read(&headers, cookies.names());
-    let open = session(thread, &exchange, &carried).await;
-    let now = exchange.now;
-    let form = match Form::read(exchange.request, &thread.timer).await {
+pub(crate) async fn answer(thread: &DataThread, mut exchange: Exchange) -> Response<Body> {
+    let form = match post::take_in(thread, &mut exchange).await {
         Ok(form) => form,
-        Err(fault) => return asker.fault(fault),
+        Err(response) => return response,
     };
+    let exchange = &exchange;
+    let (live, headers) = (&exchange.live, exchange.request.headers());
+    let (sender, asker) = (post::sender(exchange), post::asker(exchange));
+    let cookies = live.sealer.cookies();
+    let carried = RequestCookies::read(headers, cookies.names());
+    let open = session(thread, exchange, &carried).await;
+    let now = exchange.now;
     let target = form.field("return_to");
     let return_to = target.map_or_else(ReturnTo::root, |text| ReturnTo::parse(text, live.site.sites()));
     if let Some(open) = &open {
-        end(thread, &live, open, id.as_str()).await;
+        end(thread, exchange, open).await;
         let session = open.session.identity().session_id.clone();
-        if browser || is_page_script(&headers) {
+        if sender == Sender::Form || is_page_script(headers) {
             thread.shared.control.revoke_later(session, REVOKE_LATER).await;
         } else {
             let _ = thread.timer.within(REVOKE_PATIENCE, thread.shared.control.revoke_now(session)).await;
@@ -89,11 +82,13 @@ pub(crate) async fn answer(thread: &DataThread, exchange: Exchange) -> Response<
     let session = open.as_ref().map(|open| &open.session.identity().session_id);
     let context = live.sealer.context();
     let sign_out = SignOut::begin(&context, &carried, session, &places, return_to, entropy::draw(), now);
-    let mut response = match (&sign_out.next, browser) {
-        (Next::WorkOs { logout_url, .. }, true) => asker.see_other(logout_url.as_str()),
-        (Next::WorkOs { logout_url, .. }, false) => asker.json(&json!({ "logout_url": logout_url.as_str() })),
-        (Next::Target(target), true) => asker.see_other(&target.location(live.site.sites())),
-        (Next::Target(_), false) => asker.json(&json!({ "logout_url": null })),
+    let mut response = match (&sign_out.next, sender) {
+        (Next::WorkOs { logout_url, .. }, Sender::Form) => asker.see_other(logout_url.as_str()),
+        (Next::WorkOs { logout_url, .. }, Sender::Program) => {
+            asker.json(&json!({ "logout_url": logout_url.as_str() }))
+        }
+        (Next::Target(target), Sender::Form) => asker.see_other(&target.location(live.site.sites())),
+        (Next::Target(_), Sender::Program) => asker.json(&json!({ "logout_url": null })),
     };
     for cookie in &sign_out.expire {
         response.headers_mut().append(SET_COOKIE, cookies.expire(*cookie));
@@ -126,20 +121,14 @@ async fn session(
 }
 
 /// Ends the session in this process: every thread sees the mark before the browser sees its answer.
-async fn end(thread: &DataThread, live: &crate::server::live::Live, open: &OpenSession, request_id: &str) {
+async fn end(thread: &DataThread, exchange: &Exchange, open: &OpenSession) {
     let shared = &thread.shared;
     let session = &open.session;
-    let until = session.ends_at(live.gate.lifetimes());
+    let until = session.ends_at(exchange.live.gate.lifetimes());
     let now = shared.clock.now();
     shared.standing.end(session.id(), until, now);
     thread.leases.end_session(session.id(), now);
-    let identity = session.identity();
-    let line = AuditLine {
-        request_id: Some(request_id.into()),
-        user_id: Some(identity.user.id.clone()),
-        organization_id: identity.organization_id.clone(),
-        impersonator: identity.impersonator.as_ref().map(|one| one.email.clone()),
-        ..AuditLine::new(now, Action::SignOut, AuditOutcome::Success, "asked_for".into())
-    };
+    let (action, outcome) = (Action::SignOut, AuditOutcome::Success);
+    let line = decision::line(exchange, action, outcome, "asked_for", Some(session.identity()));
     shared.audit.record(line).await;
 }

@@ -49,6 +49,12 @@ pub enum Endpoint {
     SignedOut,
     /// The session as JSON.
     Session,
+    /// Renews the session now.
+    SessionRefresh,
+    /// Takes the session into another organization.
+    SessionOrganization,
+    /// Ends another session of the same person.
+    SessionRevoke,
     /// The session as a page.
     Me,
     /// Where WorkOS tells what happened.
@@ -56,12 +62,15 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 10] = [
         Self::SignIn,
         Self::Callback,
         Self::SignOut,
         Self::SignedOut,
         Self::Session,
+        Self::SessionRefresh,
+        Self::SessionOrganization,
+        Self::SessionRevoke,
         Self::Me,
         Self::Webhook,
     ];
@@ -75,6 +84,9 @@ impl Endpoint {
             Self::SignOut => "/sign-out",
             Self::SignedOut => "/signed-out",
             Self::Session => "/session",
+            Self::SessionRefresh => "/session/refresh",
+            Self::SessionOrganization => "/session/organization",
+            Self::SessionRevoke => "/session/revoke",
             Self::Me => "/me",
             Self::Webhook => "/webhook",
         }

@@ -25,6 +25,8 @@ pub enum Action {
     SignOut,
     /// A session was renewed, or could not be.
     Refresh,
+    /// A session went to another organization, or was to.
+    Switch,
     /// A request was refused.
     Refusal,
     /// A fresher or stronger sign-in was asked for.
@@ -43,6 +45,7 @@ impl Action {
             Self::SignIn => "sign_in",
             Self::SignOut => "sign_out",
             Self::Refresh => "refresh",
+            Self::Switch => "switch",
             Self::Refusal => "refusal",
             Self::StepUp => "step_up",
             Self::Revocation => "revocation",

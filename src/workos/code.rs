@@ -110,7 +110,7 @@ const KNOWN: &[(&str, Meaning)] = &[
     ("invalid_client", Meaning::Credentials),
     ("unauthorized_client", Meaning::Credentials),
     ("entity_not_found", Meaning::Ours),
-    ("invalid_organization_id", Meaning::Ours),
+    ("invalid_organization_id", Meaning::Organization),
     ("invalid_request", Meaning::Ours),
     ("invalid_request_parameters", Meaning::Ours),
     ("pkce_not_supported", Meaning::Ours),

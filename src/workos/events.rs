@@ -54,7 +54,7 @@ pub(super) fn address(events: &Url, names: &[EventName], from: EventsFrom<'_>, l
 
 /// Reads a page.
 pub(super) fn page(reply: &Reply, now: Timestamp) -> Result<EventsPage, WorkOsError> {
-    let page: wire::Events = serde_json::from_slice(&reply.body).map_err(|_| WorkOsError::Transient {
+    let page: wire::List = serde_json::from_slice(&reply.body).map_err(|_| WorkOsError::Transient {
         cause: Outage::Unreadable(reply.status),
         retry_after: None,
         request_id: reply.request_id.clone(),

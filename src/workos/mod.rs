@@ -27,6 +27,7 @@ pub mod error;
 mod events;
 mod http;
 pub mod key_set;
+pub mod lists;
 mod replay;
 mod retry_after;
 mod settings;
@@ -68,6 +69,8 @@ struct Inner {
     authenticate: Url,
     revoke: Url,
     events: Url,
+    users: Url,
+    memberships: Url,
     client_id: Box<str>,
     api_key: Secret<String>,
     issuers: Vec<Box<str>>,
@@ -92,6 +95,8 @@ impl WorkOs {
         let authenticate = endpoint(&api_url, &["user_management", "authenticate"])?;
         let revoke = endpoint(&api_url, &["user_management", "sessions", "revoke"])?;
         let events = endpoint(&api_url, &["events"])?;
+        let users = endpoint(&api_url, &["user_management", "users"])?;
+        let memberships = endpoint(&api_url, &["user_management", "organization_memberships"])?;
         Ok(Self(Arc::new(Inner {
             http,
             clock,
@@ -99,6 +104,8 @@ impl WorkOs {
             authenticate,
             revoke,
             events,
+            users,
+            memberships,
             client_id,
             api_key,
             issuers,

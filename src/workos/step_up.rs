@@ -24,6 +24,21 @@ pub struct StepUp {
     pub login_hint: Option<Secret<String>>,
 }
 
+impl StepUp {
+    /// Is it that the person does not belong to the organization, or that there is no such organization? No
+    /// sign-in helps against that.
+    #[must_use]
+    pub fn is_about_membership(&self) -> bool {
+        matches!(
+            self.code.as_str(),
+            "organization_membership_not_found"
+                | "organization_not_found"
+                | "organization_not_authorized"
+                | "invalid_organization_id"
+        )
+    }
+}
+
 /// What kind of thing a person has to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StepUpKind {

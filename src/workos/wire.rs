@@ -72,9 +72,10 @@ pub(super) struct Impersonator {
     pub(super) reason: Option<String>,
 }
 
-/// The answer of `GET /events`. Each event is read by itself, so that one that is broken does not hide the others.
+/// A list, as WorkOS gives them (<https://workos.com/docs/reference/pagination>). Its rows are read one by one: one
+/// that cannot be read does not take the others with it.
 #[derive(Deserialize)]
-pub(super) struct Events {
+pub(super) struct List {
     pub(super) data: Vec<Value>,
     pub(super) list_metadata: Option<ListMetadata>,
 }
@@ -82,6 +83,26 @@ pub(super) struct Events {
 #[derive(Deserialize)]
 pub(super) struct ListMetadata {
     pub(super) after: Option<String>,
+}
+
+/// A row of `GET /user_management/users/{id}/sessions`.
+#[derive(Deserialize)]
+pub(super) struct ListedSession {
+    pub(super) id: String,
+    pub(super) status: String,
+    pub(super) ip_address: Option<String>,
+    pub(super) user_agent: Option<String>,
+    pub(super) created_at: Option<String>,
+    pub(super) expires_at: Option<String>,
+    pub(super) impersonator: Option<Value>,
+}
+
+/// A row of `GET /user_management/organization_memberships`.
+#[derive(Deserialize)]
+pub(super) struct ListedMembership {
+    pub(super) organization_id: String,
+    pub(super) organization_name: Option<String>,
+    pub(super) status: Option<String>,
 }
 
 /// The body of a request. Our own structures of strings always serialise.

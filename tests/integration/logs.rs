@@ -132,6 +132,28 @@ impl Tour {
         visit
     }
 
+    /// What somebody does with their own session, and is refused.
+    fn own_session(&mut self, browser: &Browser) {
+        let step_up = json!({ "status": 400, "body": {
+            "error": "sso_required", "email": "canary-of-an-address@example.com",
+            "error_description": "canary-of-an-answer", "connection_ids": ["conn_01DEMOACME0000000000000000"],
+        }});
+        for (path, field, status) in [
+            ("/auth/session/refresh", "canary-of-a-query", 200),
+            ("/auth/session/organization", "canary-of-a-query", 422),
+            ("/auth/session/organization", "org_01DEMOACME0000000000000000", 409),
+            ("/auth/session/revoke", "session_canary-of-a-query", 404),
+        ] {
+            if status == 409 {
+                self.world.workos.next_refresh(&step_up);
+            }
+            let body = json!({ "organization_id": field, "session_id": field });
+            let response = browser.fetch(path).method("POST").json(&body).send();
+            assert_eq!(response.status, status, "{path}: {response:?}");
+            self.keep(path, response);
+        }
+    }
+
     fn sign_in(&mut self, browser: &Browser, target: &str) -> Visit {
         let visit = browser.finish_sign_in(browser.navigate(target), "ada@example.com", "Acme");
         self.keep_visit(&visit);
@@ -294,6 +316,7 @@ fn no_secret_appears_in_a_log_a_metric_a_page_or_a_problem_on_the_whole_tour() {
     assert_eq!(tour.sign_in(&ada, "/reports/7?q=canary-of-a-query").status(), 200);
     assert_eq!(tour.navigate(&ada, "/auth/me").status(), 200);
     assert_eq!(tour.navigate(&ada, "/auth/session").status(), 200);
+    tour.own_session(&ada);
     tour.world.advance(minutes(6));
     assert_eq!(tour.navigate(&ada, "/reports").status(), 200);
     for fault in [

@@ -32,6 +32,7 @@ mod logs;
 mod mutants;
 mod operations;
 mod outages;
+mod own_sessions;
 mod pages;
 mod paths;
 mod policy;

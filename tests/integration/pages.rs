@@ -338,8 +338,10 @@ fn a_session_that_cannot_be_confirmed_is_kept_and_said_so() {
     let problem = browser.fetch(&format!("/reports/{MARK}")).send();
     assert_problem("a program", 503, "unavailable", &problem);
     assert!(problem.header("retry-after").is_some());
-    let line = world.app().audit_line("refusal");
-    assert_eq!(line["decision_id"], problem.json()["decision_id"]);
+    let id = problem.json()["decision_id"].clone();
+    patience::until("the audit line of the decision", || {
+        world.audit_lines().iter().any(|line| line["action"] == "refusal" && line["decision_id"] == id)
+    });
 }
 
 // ---- Pages of the sign-in and sign-out ----

@@ -93,11 +93,14 @@ pub enum Purpose {
     SignedOut,
     /// When sign-ins were completed lately.
     Recent,
+    /// A step that WorkOS asks of a person; travels in the address, with an empty cookie name.
+    StepUp,
 }
 
 impl Purpose {
     /// Every purpose.
-    pub const ALL: [Self; 5] = [Self::Session, Self::SignIn, Self::State, Self::SignedOut, Self::Recent];
+    pub const ALL: [Self; 6] =
+        [Self::Session, Self::SignIn, Self::State, Self::SignedOut, Self::Recent, Self::StepUp];
 
     /// Its name in key derivation and in the authenticated data.
     #[must_use]
@@ -108,6 +111,7 @@ impl Purpose {
             Self::State => "state",
             Self::SignedOut => "signed-out",
             Self::Recent => "recent",
+            Self::StepUp => "step-up",
         }
     }
 }
@@ -169,6 +173,7 @@ impl SealingKey {
             Purpose::State => &self.keys.state,
             Purpose::SignedOut => &self.keys.signed_out,
             Purpose::Recent => &self.keys.recent,
+            Purpose::StepUp => &self.keys.step_up,
         }
     }
 
@@ -182,6 +187,7 @@ impl SealingKey {
             state: key(Purpose::State),
             signed_out: key(Purpose::SignedOut),
             recent: key(Purpose::Recent),
+            step_up: key(Purpose::StepUp),
         };
         Self { id, created_at, keys: Arc::new(keys) }
     }
@@ -204,6 +210,7 @@ struct PurposeKeys {
     state: LessSafeKey,
     signed_out: LessSafeKey,
     recent: LessSafeKey,
+    step_up: LessSafeKey,
 }
 
 fn parse_printed(rest: &str) -> Result<SealingKey, KeyError> {

@@ -58,6 +58,18 @@ impl SealContext<'_> {
     pub fn open_state(&self, text: &str) -> Option<Opened> {
         self.keyring.open(Purpose::State, "", self.audience, text)
     }
+
+    /// Seals a step that WorkOS asks for, which travels in the address and has no cookie name; at most
+    /// `MAX_SHORT_BYTES`.
+    pub(in crate::auth) fn seal_step(&self, plaintext: &[u8], nonce: Entropy<12>) -> SealedCookie {
+        fits(self.keyring.seal(Purpose::StepUp, "", self.audience, plaintext, nonce))
+    }
+
+    /// Opens such a step.
+    #[must_use]
+    pub fn open_step(&self, text: &str) -> Option<Opened> {
+        self.keyring.open(Purpose::StepUp, "", self.audience, text)
+    }
 }
 
 #[expect(clippy::expect_used, reason = "callers seal at most MAX_SHORT_BYTES, which one cookie holds")]

@@ -1,7 +1,7 @@
 //! One attempt to sign in, from the redirect to WorkOS to its callback. [`Attempt::begin`] makes the `state`,
 //! the attempt's cookie and the PKCE challenge (RFC 7636); [`callback::finish`] says what the callback
 //! endpoint has to do; [`recent`] notices when sign-ins go round in circles; [`authorize`] builds the address
-//! at WorkOS. The exchange of the code and every answer to the browser are the shell's matter.
+//! at WorkOS; [`step`] carries where to go when WorkOS asks for more than a plain one. The exchange of the code and every answer to the browser are the shell's matter.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
@@ -19,10 +19,12 @@ use crate::auth::time::{Span, Timestamp};
 pub mod authorize;
 pub mod callback;
 pub mod recent;
+pub mod step;
 
 pub use crate::auth::sign_in::authorize::{AuthorizeRequest, Hints, ScreenHint, Selector, authorize_url};
 pub use crate::auth::sign_in::callback::{Callback, ErrorCode, finish};
 pub use crate::auth::sign_in::recent::{Event, Recent, Recognised};
+pub use crate::auth::sign_in::step::Step;
 
 /// How long an attempt lasts: as long as WorkOS' codes do (<https://workos.com/docs/authkit>), and the
 /// `Max-Age` of its cookie.

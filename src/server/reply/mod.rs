@@ -9,14 +9,19 @@ use http::header::{
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde_json::{Value, json};
 
+use crate::auth::identity::OrganizationId;
 use crate::auth::navigation::Caller;
 use crate::auth::refusal::Refusal;
+use crate::auth::return_to::ReturnTo;
 use crate::server::body::Body;
 use crate::server::page::{Code, Deed, Notice, policy_within_frames};
 use crate::server::reply::words::{Words, fault_words, refusal_words};
 use crate::server::site::{Endpoint, Site};
 
+mod objection;
 mod words;
+
+pub(crate) use crate::server::reply::objection::Objection;
 
 const X_ROBOTS_TAG: HeaderName = HeaderName::from_static("x-robots-tag");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -71,6 +76,10 @@ pub(crate) struct Asker<'a> {
     pub(crate) request_id: &'a str,
     pub(crate) site: &'a Site,
     pub(crate) page_policy: &'a HeaderValue,
+    /// Path and query of a navigation, where it can be asked for once more.
+    pub(crate) wanted: Option<&'a str>,
+    /// The organization that everybody must be in.
+    pub(crate) organization: Option<&'a OrganizationId>,
     /// The page's origin, when it may read our answers (CORS).
     pub(crate) cors_origin: Option<HeaderValue>,
 }
@@ -78,7 +87,12 @@ pub(crate) struct Asker<'a> {
 impl Asker<'_> {
     /// Answers a fault.
     pub(crate) fn fault(&self, fault: Fault) -> Response<Body> {
-        let mut response = self.say(&fault_words(fault), None, Vec::new());
+        self.decided_fault(fault, None)
+    }
+
+    /// Answers a fault that was written down. `decision_id` is the one in the audit line.
+    pub(crate) fn decided_fault(&self, fault: Fault, decision_id: Option<&str>) -> Response<Body> {
+        let mut response = self.say(&fault_words(fault), decision_id, self.deeds_after(fault));
         let headers = response.headers_mut();
         match fault {
             Fault::Malformed(_) => close(headers),
@@ -130,6 +144,45 @@ impl Asker<'_> {
         response
     }
 
+    /// What a person can do about a fault.
+    fn deeds_after(&self, fault: Fault) -> Vec<Deed> {
+        match fault {
+            Fault::Overloaded | Fault::UpstreamUnreachable | Fault::UpstreamTooLate => self.try_again(),
+            Fault::Malformed(_)
+            | Fault::BadPath(_)
+            | Fault::MethodRefused
+            | Fault::MethodNotAllowed(_)
+            | Fault::NoSuchEndpoint
+            | Fault::OtherHost
+            | Fault::CrossSite
+            | Fault::BodyTooLarge
+            | Fault::BodyKind
+            | Fault::BodyBroken
+            | Fault::BodyTooSlow
+            | Fault::BadSignature
+            | Fault::Internal => Vec::new(),
+        }
+    }
+
+    /// Asks for the same page once more. The link is empty, which is the address of the page itself: nothing of
+    /// what was asked is repeated.
+    fn try_again(&self) -> Vec<Deed> {
+        let again = self.wanted.map(|_| Deed::link("Try again", String::new()));
+        again.into_iter().collect()
+    }
+
+    /// Leads to the organization that everybody must be in, and back to the page that was wanted.
+    fn switch(&self, organization: &OrganizationId) -> Deed {
+        let mut fields = vec![("organization_id", organization.to_string())];
+        if let Some(wanted) = self.wanted {
+            let sites = self.site.sites();
+            fields.push(("return_to", ReturnTo::parse(wanted, sites).location(sites)));
+        }
+        let press =
+            Deed::press("Switch to the right organization", self.site.path(Endpoint::SessionOrganization));
+        Deed { fields, ..press }
+    }
+
     /// What a person can do about a refusal.
     fn deeds(&self, refusal: Refusal) -> Vec<Deed> {
         let sign_in = || self.site.url(Endpoint::SignIn);
@@ -142,14 +195,16 @@ impl Asker<'_> {
                 Deed::link("Sign in as somebody else", format!("{}?prompt=login", sign_in())),
             ],
             Refusal::OtherOrganization => vec![
-                Deed::link("Switch to the right organization", sign_in()),
+                match self.organization {
+                    // A page around a frame could have people press what they do not see.
+                    Some(organization) if self.caller != Caller::Frame => self.switch(organization),
+                    Some(_) | None => Deed::link("Sign in anew", sign_in()),
+                },
                 Deed::link("Show my session", self.site.url(Endpoint::Me)),
             ],
             Refusal::SessionTooLarge => vec![Deed::link("Sign in as somebody else", sign_in())],
-            Refusal::RouteClosed
-            | Refusal::CrossOriginWebSocket
-            | Refusal::OriginNotAllowed
-            | Refusal::Unavailable(_) => Vec::new(),
+            Refusal::Unavailable(_) => self.try_again(),
+            Refusal::RouteClosed | Refusal::CrossOriginWebSocket | Refusal::OriginNotAllowed => Vec::new(),
         }
     }
 
@@ -174,11 +229,15 @@ impl Asker<'_> {
                 response
             }
             Caller::Grpc => self.grpc(words),
-            Caller::Program => self.problem(words, decision_id),
+            Caller::Program => {
+                let sign_in_url = self.site.url(Endpoint::SignIn);
+                let leads_there = words.status == StatusCode::UNAUTHORIZED;
+                self.problem(words, decision_id, leads_there.then_some(&sign_in_url))
+            }
         }
     }
 
-    fn problem(&self, words: &Words, decision_id: Option<&str>) -> Response<Body> {
+    fn problem(&self, words: &Words, decision_id: Option<&str>, sign_in_url: Option<&str>) -> Response<Body> {
         let mut document = json!({
             "type": format!("urn:vestibule:{}", words.kind),
             "title": words.title,
@@ -190,8 +249,8 @@ impl Asker<'_> {
             if let Some(id) = decision_id {
                 fields.insert("decision_id".to_owned(), Value::from(id));
             }
-            if words.status == StatusCode::UNAUTHORIZED {
-                fields.insert("sign_in_url".to_owned(), Value::from(self.site.url(Endpoint::SignIn)));
+            if let Some(url) = sign_in_url {
+                fields.insert("sign_in_url".to_owned(), Value::from(url));
             }
         }
         self.own(words.status, "application/problem+json", Body::whole(document.to_string()))

@@ -13,7 +13,12 @@ pub(super) struct Words {
     pub(super) detail: &'static str,
 }
 
-const fn words(status: StatusCode, kind: &'static str, title: &'static str, detail: &'static str) -> Words {
+pub(super) const fn words(
+    status: StatusCode,
+    kind: &'static str,
+    title: &'static str,
+    detail: &'static str,
+) -> Words {
     Words { status, kind, title, detail }
 }
 
