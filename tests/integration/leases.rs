@@ -12,6 +12,7 @@ use crate::support::by_hand::{Line, settle};
 use crate::support::h2_stream::{Exchange, H2Streams, Piece, Sending};
 use crate::support::raw::RawClient;
 use crate::support::shared_store::SharedStore;
+use crate::support::wire::Address;
 use crate::support::world::START;
 use crate::support::{Browser, minutes, patience, secs};
 use crate::web_socket_endings::{close_from_client, close_from_server};
@@ -528,4 +529,35 @@ fn an_optional_route_goes_on_as_long_as_nobody_is_turned_away_there() {
     scene.world.reconfigure(&ROUTES.replace("access = \"optional\"", denied));
     scene.world.advance(secs(1));
     is_told(&mut client, &mut line);
+}
+
+#[test]
+fn a_session_that_workos_revokes_is_refused_and_its_web_socket_closed_within_a_second() {
+    let mut scene = scene("");
+    let Address::Tcp(address) = scene.world.address() else { panic!("it listens on TCP") };
+    // As an operator does it: an endpoint in the dashboard, whose secret goes into the configuration.
+    let endpoint = json!({
+        "endpoint_url": format!("http://{address}/auth/webhook"),
+        "events": ["session.revoked"],
+    });
+    let endpoint = scene.world.workos.management("POST", "/webhook_endpoints", Some(&endpoint));
+    let secret = endpoint["secret"].as_str().unwrap();
+    scene.world.reconfigure(&format!("[workos]\nwebhook_secret = \"{secret}\"\n{ROUTES}"));
+    let (mut client, mut line) = scene.open("/live/ws");
+    passes(&mut client, &mut line);
+    let id = scene.browser.fetch("/auth/session").send().json()["session_id"].as_str().unwrap().to_owned();
+
+    let before = scene.world.now();
+    scene.world.workos.revoke(&id);
+    let delivered = || {
+        let told = scene.world.workos.control("GET", "webhooks/deliveries?event=session.revoked", None);
+        told["deliveries"][0]["attempts"][0]["status"] == 200
+    };
+    patience::until("the webhook is delivered", delivered);
+    assert_eq!(scene.refused("/live/ws", "Origin: http://app.localhost\r\n"), 401);
+    assert_eq!(scene.browser.fetch("/live/page").send().status, 401);
+    assert_eq!(scene.world.now(), before, "that took no time at all");
+    scene.world.advance(secs(1));
+    is_told(&mut client, &mut line);
+    counts(&scene, "revoked", 1.0);
 }
