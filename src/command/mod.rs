@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -19,6 +19,7 @@ mod check;
 mod healthcheck;
 mod keys;
 mod serve;
+mod workos;
 
 /// What the program answers to the shell, by the numbers of `sysexits.h`. When several would apply, the
 /// highest is given.
@@ -27,9 +28,12 @@ mod serve;
 pub enum Exit {
     /// 0: done, or stopped because a signal asked for it; `check` found nothing worse than warnings.
     Good = 0,
+    /// 1: WorkOS refused what it was asked to do.
+    Declined = 1,
     /// 64: the command line asks for something that does not exist or cannot be.
     Usage = 64,
-    /// 69: an address cannot be bound, or the process that `healthcheck` asked is not ready.
+    /// 69: an address cannot be bound, the process that `healthcheck` asked is not ready, or WorkOS cannot be
+    /// reached.
     Unavailable = 69,
     /// 70: a fault of the program or of the machine below it.
     Internal = 70,
@@ -46,17 +50,54 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Where a command writes.
+/// Where a command writes, and what it may be told meanwhile.
 pub struct Console<'a> {
     out: Box<dyn Write + 'a>,
     err: Box<dyn Write + 'a>,
     style: Style,
+    input: Box<dyn Read + 'a>,
+    reader: End,
+    answerer: End,
+}
+
+/// What stands at the other end of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// A terminal, with a person at it.
+    Terminal,
+    /// A file, another program, nothing.
+    Elsewhere,
+}
+
+impl End {
+    fn of(stream: &impl IsTerminal) -> Self {
+        if stream.is_terminal() { Self::Terminal } else { Self::Elsewhere }
+    }
 }
 
 impl<'a> Console<'a> {
     /// A console that writes there; `style` is how problems look on `err`.
     pub fn new(out: impl Write + 'a, err: impl Write + 'a, style: Style) -> Self {
-        Self { out: Box::new(out), err: Box::new(err), style }
+        Self {
+            out: Box::new(out),
+            err: Box::new(err),
+            style,
+            input: Box::new(io::empty()),
+            reader: End::Elsewhere,
+            answerer: End::Elsewhere,
+        }
+    }
+
+    /// The same console; `reader` is who reads the results.
+    #[must_use]
+    pub fn read_by(self, reader: End) -> Self {
+        Self { reader, ..self }
+    }
+
+    /// The same console; standard input is `input`, and `answerer` is who writes there.
+    #[must_use]
+    pub fn answered_by(self, answerer: End, input: impl Read + 'a) -> Self {
+        Self { answerer, input: Box::new(input), ..self }
     }
 
     /// The process's own.
@@ -68,12 +109,21 @@ impl<'a> Console<'a> {
         } else {
             Style::Coloured
         };
-        Self::new(io::stdout(), io::stderr(), style)
+        let console = Self::new(io::stdout(), io::stderr(), style);
+        console.read_by(End::of(&io::stdout())).answered_by(End::of(&io::stdin()), io::stdin())
     }
 
     /// Writes the result of a command. Nobody may be there to read it, which is no fault of the command.
     fn print(&mut self, text: &str) {
         let _ = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
+    }
+
+    /// Writes a part of a result that goes on.
+    ///
+    /// # Errors
+    /// Nobody reads it any more, so the rest need not be made.
+    fn print_part(&mut self, text: &str) -> io::Result<()> {
+        self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush())
     }
 
     /// Writes what is to be known beside the result.
@@ -126,6 +176,8 @@ enum Command {
     Keys(KeysCommand),
     /// Ask a running process whether it is ready
     Healthcheck,
+    /// Look after users, memberships, invitations and sessions at WorkOS
+    Workos(workos::Arguments),
 }
 
 #[derive(Debug, Subcommand)]
@@ -192,6 +244,7 @@ pub fn run_in(
             keys::list(file, environment, Form::of_flag(json), console)
         }
         Command::Healthcheck => healthcheck::run(file, environment, console),
+        Command::Workos(arguments) => workos::run(arguments, file, environment, console),
     }
 }
 
@@ -239,7 +292,9 @@ mod tests {
         let (exit, out, _) = vestibule(&["--help"], &nothing);
         assert_eq!(exit, Exit::Good);
         assert!(
-            ["serve", "check", "keys", "healthcheck", "--config"].iter().all(|word| out.contains(word)),
+            ["serve", "check", "keys", "healthcheck", "workos", "--config"]
+                .iter()
+                .all(|word| out.contains(word)),
             "{out}"
         );
     }
@@ -272,5 +327,6 @@ mod tests {
         let codes =
             [Exit::Good, Exit::Usage, Exit::Unavailable, Exit::Internal, Exit::Refused, Exit::Configuration];
         assert_eq!(codes.map(|exit| exit as u8), [0, 64, 69, 70, 77, 78]);
+        assert_eq!(Exit::Declined as u8, 1);
     }
 }

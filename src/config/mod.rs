@@ -14,6 +14,7 @@ use crate::config::listen::Listen;
 use crate::config::problem::{Origin, Problem, Problems, Reached, Stage};
 use crate::config::reading::Reading;
 use crate::config::session_keys::SessionKeys;
+use crate::config::settings::WorkOsConfig;
 use crate::config::source::Environment;
 
 pub use crate::config::settings::Config;
@@ -111,6 +112,34 @@ pub fn session_keys(
         (Ok(_), None) => Err(something_missing()),
         (Err(problems), _) => Err(problems),
     }
+}
+
+/// `[workos]` alone, for those who only want to talk to WorkOS: no other section has to be right, or there.
+///
+/// # Errors
+/// The file cannot be read or is not TOML, or something is wrong with the section.
+pub fn workos_settings(
+    explicit: Option<&Path>,
+    environment: &Environment,
+) -> Result<(WorkOsConfig, Vec<Problem>), Problems> {
+    let sources = Sources::of_file(explicit, environment)?;
+    let reading = Reading::for_settings(&sources.layers, &sources.known);
+    for problem in sources.problems.iter().filter(|problem| concerns_workos(problem)) {
+        reading.adopt(problem.clone());
+    }
+    let workos = parse::workos_settings(&reading);
+    match (reading.into_warnings(), workos) {
+        (Ok(warnings), Some(workos)) => Ok((workos, warnings)),
+        (Ok(_), None) => Err(something_missing()),
+        (Err(problems), _) => Err(problems),
+    }
+}
+
+/// Is it about a variable that says something of `[workos]`?
+fn concerns_workos(problem: &Problem) -> bool {
+    const VARIABLES: [&str; 3] = ["WORKOS_API_KEY", "WORKOS_CLIENT_ID", "VESTIBULE__WORKOS__"];
+    let ours = |name: &str| VARIABLES.iter().any(|variable| name.starts_with(variable));
+    matches!(&problem.origin, Origin::Variable(name) if ours(name))
 }
 
 fn settings(sources: &Sources, environment: &Environment) -> Result<Loaded, Problems> {

@@ -1,9 +1,9 @@
 //! Renewing sessions: an actor on the control runtime. WorkOS' refresh tokens are single-use
 //! (<https://workos.com/docs/authkit/session-resilience>), so everyone who holds the same token must share one
-//! call and its result. One task owns the table of flights ([`desk`]); data threads send a question and wait for
-//! the answer. The [`actor`] owns the [`call`], not the asker: a browser that hangs up cancels nothing. While
-//! WorkOS does not answer, the [`breaker`] holds calls back; and nobody has their own session renewed faster than
-//! the [`pace`] allows.
+//! call and its result. One task owns the table of flights (`desk`); data threads send a question and wait for
+//! the answer. The actor owns the call, not the asker: a browser that hangs up cancels nothing. While
+//! WorkOS does not answer, the `breaker` holds calls back; and nobody has their own session renewed faster than
+//! the `pace` allows.
 
 use std::sync::Arc;
 

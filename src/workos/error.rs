@@ -191,6 +191,12 @@ impl RequestId {
         Self(value.filter(plain).map(Into::into))
     }
 
+    /// An id for the tests of other folders.
+    #[cfg(test)]
+    pub(crate) fn named(id: &str) -> Self {
+        Self::from_header(Some(id))
+    }
+
     /// The id, if there was one.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {

@@ -6,6 +6,7 @@ use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Method;
 use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, RequestBuilder};
@@ -55,6 +56,14 @@ pub(super) enum Call<'a> {
     Post { url: &'a Url, json: Bytes },
     /// Send JSON under the API key.
     PostAs { url: &'a Url, json: Bytes, api_key: &'a Secret<String> },
+    /// Any method under the API key, with JSON where there is any.
+    As {
+        method: Method,
+        url: &'a Url,
+        json: Option<Bytes>,
+        api_key: &'a Secret<String>,
+        idempotency_key: Option<&'a str>,
+    },
 }
 
 /// A whole answer, whatever its status.
@@ -187,6 +196,17 @@ fn request(client: &Client, call: Call<'_>) -> RequestBuilder {
         Call::PostAs { url, json, api_key } => {
             let post = client.post(url.clone()).header(ACCEPT, JSON).header(CONTENT_TYPE, JSON);
             post.bearer_auth(api_key.expose()).body(json)
+        }
+        Call::As { method, url, json, api_key, idempotency_key } => {
+            let mut request = client.request(method, url.clone()).header(ACCEPT, JSON);
+            request = request.bearer_auth(api_key.expose());
+            if let Some(key) = idempotency_key {
+                request = request.header("idempotency-key", key);
+            }
+            match json {
+                Some(json) => request.header(CONTENT_TYPE, JSON).body(json),
+                None => request,
+            }
         }
     }
 }

@@ -28,6 +28,7 @@ mod events;
 mod http;
 pub mod key_set;
 pub mod lists;
+pub mod management;
 mod replay;
 mod retry_after;
 mod settings;
@@ -85,10 +86,7 @@ impl WorkOs {
     /// [`BuildError`] names what is wrong with the settings or this system.
     pub fn new(settings: Settings, clock: Clock) -> Result<Self, BuildError> {
         let Settings { api_url, client_id, api_key, issuers, request_timeout, allow_http } = settings;
-        let plain = |byte: u8| byte.is_ascii_graphic();
-        if api_key.expose().is_empty() || !api_key.expose().bytes().all(plain) {
-            return Err(BuildError::ApiKey);
-        }
+        check_api_key(&api_key)?;
         let http = Arc::new(Http::new(&api_url, allow_http, clock.clone())?);
         let jwks = endpoint(&api_url, &["sso", "jwks", &client_id])?;
         let keys = KeySetKeeper::new(Arc::clone(&http), jwks, request_timeout, clock.clone());
@@ -276,6 +274,12 @@ impl fmt::Debug for WorkOs {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("WorkOs").field("client_id", &self.0.client_id).finish_non_exhaustive()
     }
+}
+
+fn check_api_key(api_key: &Secret<String>) -> Result<(), BuildError> {
+    let key = api_key.expose();
+    let sound = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic());
+    if sound { Ok(()) } else { Err(BuildError::ApiKey) }
 }
 
 fn endpoint(base: &Url, segments: &[&str]) -> Result<Url, BuildError> {

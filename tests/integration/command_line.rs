@@ -53,7 +53,7 @@ fn help_and_version_are_answers_on_standard_output() {
     assert_eq!(version.out, concat!("vestibule ", env!("CARGO_PKG_VERSION")));
     let help = Program::run(folder.path(), &["--help"], &[]);
     assert_eq!((help.code, help.err.as_str()), (Some(0), ""));
-    for command in ["serve", "check", "keys", "healthcheck"] {
+    for command in ["serve", "check", "keys", "healthcheck", "workos"] {
         assert!(help.out.contains(command), "{}", help.out);
         assert_eq!(Program::run(folder.path(), &[command, "--help"], &[]).code, Some(0), "{command}");
     }

@@ -6,7 +6,7 @@ use crate::config::listen::Listen;
 use crate::config::reader::Cursor;
 use crate::config::reading::{Reading, Remark};
 use crate::config::session_keys::SessionKeys;
-use crate::config::settings::{AdminConfig, Config, Method, SignInConfig};
+use crate::config::settings::{AdminConfig, Config, Method, SignInConfig, WorkOsConfig};
 
 mod identity;
 mod keys;
@@ -68,6 +68,11 @@ pub(super) fn admin_listen(reading: &Reading<'_>) -> Listen {
 /// Reads the sealing keys alone, for those who only want to look at them.
 pub(super) fn session_keys(reading: &Reading<'_>) -> Option<SessionKeys> {
     keys::read(&mut Cursor::root(reading).table("session"))
+}
+
+/// Reads `[workos]` alone, for those who only want to talk to WorkOS.
+pub(super) fn workos_settings(reading: &Reading<'_>) -> Option<WorkOsConfig> {
+    workos::read(Cursor::root(reading).table("workos")).finish()
 }
 
 fn admin(mut cursor: Cursor<'_>) -> AdminConfig {

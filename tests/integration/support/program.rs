@@ -1,6 +1,6 @@
 //! The program itself, `vestibule`, as an operator runs it: its own process, real time, its output kept.
 
-use std::io::{BufRead as _, BufReader, Read};
+use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -31,12 +31,16 @@ pub(crate) struct Outcome {
 impl Program {
     /// Starts it in this folder, with these arguments and no variables but these.
     pub(crate) fn start(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        Self::spawn(folder, arguments, variables, Stdio::null())
+    }
+
+    fn spawn(folder: &Path, arguments: &[&str], variables: &[(&str, &str)], input: Stdio) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_vestibule"))
             .args(arguments)
             .current_dir(folder)
             .env_clear()
             .envs(variables.iter().copied())
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -52,6 +56,24 @@ impl Program {
     /// Runs it to its end.
     pub(crate) fn run(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Outcome {
         Self::start(folder, arguments, variables).outcome()
+    }
+
+    /// Runs it to its end, with this on its standard input.
+    pub(crate) fn run_told(
+        folder: &Path,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+        input: &str,
+    ) -> Outcome {
+        let mut program = Self::spawn(folder, arguments, variables, Stdio::piped());
+        // It may have ended without reading.
+        let _ = program.child.stdin.take().unwrap().write_all(input.as_bytes());
+        program.outcome()
+    }
+
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Waits for its end.
