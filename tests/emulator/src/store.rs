@@ -26,8 +26,8 @@ use crate::webhooks::{self, Endpoint};
 /// People, organizations and memberships: far beyond any test.
 const DIRECTORY_ROWS: usize = 100_000;
 
-/// Sessions, live and ended; the oldest are forgotten with their tokens.
-pub(crate) const SESSION_ROWS: usize = 10_000;
+/// Sessions, live and ended, far beyond any test; the oldest are forgotten with their tokens.
+pub(crate) const SESSION_ROWS: usize = 100_000;
 
 /// Codes, open sign-in pages and browsers: each is needed for one sign-in or a few.
 const SIGN_IN_ROWS: usize = 1_000;
