@@ -58,6 +58,9 @@
 //! of the moment let in whom it speaks of now? What people send on it counts as use of their session
 //! ([`activity`]).
 //!
+//! Where replicas share their sessions on a server ([`store`]), its one connection is carried by the control
+//! thread and asked by all of them; what another replica has told is heard before a session is served.
+//!
 //! Time comes from one [`Clock`](clock::Clock). Data threads wait on [`coarse`] deadlines, because a timer of
 //! the runtime costs a system call for each request; tests hold a manual clock and move it.
 //!

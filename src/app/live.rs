@@ -5,12 +5,14 @@ use std::sync::Arc;
 use thiserror::Error;
 use url::Url;
 
+use crate::app::store::Backend;
 use crate::auth::cookie::{CookiePolicy, CookiePolicyError, Transport};
 use crate::auth::gate::Gate;
 use crate::auth::keyring::{Audience, Keyring, KeyringError};
 use crate::auth::policy::Policy;
 use crate::auth::time::{Span, Timestamp};
 use crate::auth::webhook::WebhookSecret;
+use crate::clock::Clock;
 use crate::config::listen::Listen as ConfigListen;
 use crate::config::session_keys::SessionKeys;
 use crate::config::settings::{Config, CountLimit, Selector, UpstreamAddress, UpstreamConfig};
@@ -21,8 +23,8 @@ use crate::server::live::{
     AccessLogging, AuthorizeSettings, ConnectionLimits, Live, RequestLimits, RouteLabels, WayIn,
 };
 use crate::server::site::{Scheme, Site};
+use crate::standing::StandingTable;
 use crate::store::Sealer;
-use crate::store::cookie::CookieStore;
 use crate::telemetry::Metrics;
 use crate::upstream::{Address, HostHeader, Upstream};
 use crate::workos;
@@ -39,6 +41,14 @@ pub enum LiveError {
     /// An address of WorkOS' does not parse.
     #[error("workos.api_url is not a URL")]
     ApiUrl,
+    /// There can be no TLS to Redis.
+    #[cfg(feature = "redis")]
+    #[error(transparent)]
+    Tls(crate::store::redis::TlsError),
+    /// Sessions are to be kept on a Redis server, and this build has no support for it.
+    #[cfg(not(feature = "redis"))]
+    #[error("this build has no Redis support")]
+    NoRedis,
 }
 
 /// What the app is made of.
@@ -107,16 +117,36 @@ impl AppSettings {
         &self.config.session.keys
     }
 
+    pub(super) fn backend(
+        &self,
+        standing: &Arc<StandingTable>,
+        metrics: &Metrics,
+        clock: &Clock,
+    ) -> Result<Backend, LiveError> {
+        Backend::new(&self.config.session, standing, metrics, clock)
+    }
+
     /// What data threads see at the start, when it is `now`; its number is 1.
     ///
     /// # Errors
     /// [`LiveError`] when the settings do not fit together.
-    pub fn first_live(&self, now: Timestamp, metrics: &Metrics) -> Result<Live, LiveError> {
-        self.live(self.session_keys().ring(now)?, 1, metrics)
+    pub fn first_live(
+        &self,
+        now: Timestamp,
+        backend: &Backend,
+        metrics: &Metrics,
+    ) -> Result<Live, LiveError> {
+        self.live(self.session_keys().ring(now)?, 1, backend, metrics)
     }
 
     /// What data threads see of these settings, with this key ring. `number` is higher than that of any before.
-    pub(super) fn live(&self, keyring: Keyring, number: u64, metrics: &Metrics) -> Result<Live, LiveError> {
+    pub(super) fn live(
+        &self,
+        keyring: Keyring,
+        number: u64,
+        backend: &Backend,
+        metrics: &Metrics,
+    ) -> Result<Live, LiveError> {
         let config = &self.config;
         let sealer = Arc::new(self.sealer(keyring)?);
         let names = config.routes.iter().map(|route| &*route.name);
@@ -132,7 +162,7 @@ impl AppSettings {
             number,
             gate: Arc::new(gate),
             site: self.site(),
-            store: Arc::new(CookieStore::new(Arc::clone(&sealer))),
+            store: backend.store(&sealer),
             sealer,
             headers: config.identity.clone(),
             upstreams: config.upstreams.iter().map(upstream).collect(),

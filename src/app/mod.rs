@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::activity::Activity;
 use crate::app::keys::KeyWatch;
 use crate::app::live::{AppSettings, LiveError};
+use crate::app::store::Backend;
 use crate::app::switch::LiveSwitch;
 use crate::auth::time::Span;
 use crate::clock::Clock;
@@ -29,6 +30,7 @@ use crate::workos::{BuildError, WorkOs};
 
 mod keys;
 pub mod live;
+pub mod store;
 mod switch;
 
 /// How long a starting process waits for the first attempt to fetch the key set before it says that it is ready.
@@ -138,12 +140,13 @@ impl Running {
 pub fn start(settings: AppSettings, outputs: Outputs, clock: Clock) -> Result<Running, StartError> {
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
     let workos = WorkOs::new(settings.workos_settings(), clock.clone())?;
-    let live = settings.first_live(clock.now(), &metrics)?;
+    let standing = Arc::new(StandingTable::default());
+    let backend = settings.backend(&standing, &metrics, &clock)?;
+    let live = settings.first_live(clock.now(), &backend, &metrics)?;
     let Bound { listeners, address } = listener::bind(&settings.listen, settings.threads)?;
     let admin = listener::bind(&settings.admin_listen, 1)?;
     let access = AccessLog::start(outputs.access, metrics.access_lines_dropped()).map_err(StartError::Log)?;
     let audit = AuditLog::start(outputs.audit, metrics.audit_lines_lost()).map_err(StartError::Log)?;
-    let standing = Arc::new(StandingTable::default());
     let (refresher, refresh_actor) =
         Refresher::new(workos.clone(), Arc::clone(&standing), metrics.clone(), clock.clone());
     let (control, control_desk) = Control::new(workos.clone(), Arc::clone(&standing), clock.clone());
@@ -177,6 +180,7 @@ pub fn start(settings: AppSettings, outputs: Outputs, clock: Clock) -> Result<Ru
     let conductor = Conductor {
         shared: Arc::clone(&shared),
         workos,
+        backend: backend.clone(),
         admin: admin.listeners,
         ending,
         threads,
@@ -184,7 +188,7 @@ pub fn start(settings: AppSettings, outputs: Outputs, clock: Clock) -> Result<Ru
         drain_delay: settings.drain_delay,
         drain_timeout: settings.drain_timeout,
         keys: KeyWatch::new(settings.session_keys().clone()),
-        switch: Arc::new(LiveSwitch::new(settings, Arc::clone(&shared))),
+        switch: Arc::new(LiveSwitch::new(settings, backend, Arc::clone(&shared))),
         access,
         audit,
     };
@@ -241,6 +245,7 @@ struct DataThreads {
 struct Conductor {
     shared: Arc<Shared>,
     workos: WorkOs,
+    backend: Backend,
     admin: Vec<Listener>,
     ending: Ending,
     threads: DataThreads,
@@ -263,6 +268,9 @@ impl Conductor {
 
     async fn run(mut self, actors: Actors) {
         let stop = CancellationToken::new();
+        // The store goes last: whoever finishes something after `stop` still writes it down.
+        let store_stop = CancellationToken::new();
+        let store = tokio::spawn(self.backend.clone().run(store_stop.clone()));
         let tasks = tokio_util::task::TaskTracker::new();
         let (workos, stopped) = (self.workos.clone(), stop.clone());
         tasks.spawn(async move { workos.keys().run(stopped.cancelled()).await });
@@ -276,11 +284,15 @@ impl Conductor {
         if let Some(keys) = self.keys.take() {
             tasks.spawn(keys.run(Arc::clone(&self.switch), stop.clone()));
         }
-        tasks.spawn(become_ready(Arc::clone(&self.shared), stop.clone()));
+        tasks.spawn(become_ready(Arc::clone(&self.shared), self.backend.clone(), stop.clone()));
         self.conduct().await;
         stop.cancel();
         tasks.close();
         tasks.wait().await;
+        store_stop.cancel();
+        if store.await.is_err() {
+            tracing::error!("the task of the session store panicked");
+        }
         for thread in std::mem::take(&mut self.threads.handles) {
             // A thread that did not end in time is left to the end of the process.
             if thread.is_finished() && thread.join().is_err() {
@@ -339,9 +351,11 @@ fn circumstances(shared: &Shared) -> Circumstances {
     }
 }
 
-/// Says that the process is ready once the key set was asked for, whatever came of it.
-async fn become_ready(shared: Arc<Shared>, stop: CancellationToken) {
-    let asked = shared.clock.within(FIRST_KEY_SET, shared.key_set.first_attempt());
+/// Says that the process is ready once the key set was asked for and the store was connected to, whatever came
+/// of it.
+async fn become_ready(shared: Arc<Shared>, backend: Backend, stop: CancellationToken) {
+    let attempts = futures_util::future::join(shared.key_set.first_attempt(), backend.first_attempt());
+    let asked = shared.clock.within(FIRST_KEY_SET, attempts);
     tokio::select! {
         _ = asked => {}
         () = stop.cancelled() => return,

@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::app::live::{AppSettings, LiveError};
+use crate::app::store::Backend;
 use crate::auth::keyring::Keyring;
 use crate::server::live::Shared;
 
@@ -11,14 +12,15 @@ use crate::server::live::Shared;
 #[derive(Debug)]
 pub(super) struct LiveSwitch {
     settings: AppSettings,
+    backend: Backend,
     shared: Arc<Shared>,
     turn: Mutex<()>,
 }
 
 impl LiveSwitch {
     /// A switch for a process that runs with these settings.
-    pub(super) fn new(settings: AppSettings, shared: Arc<Shared>) -> Self {
-        Self { settings, shared, turn: Mutex::new(()) }
+    pub(super) fn new(settings: AppSettings, backend: Backend, shared: Arc<Shared>) -> Self {
+        Self { settings, backend, shared, turn: Mutex::new(()) }
     }
 
     /// What it changes.
@@ -34,7 +36,7 @@ impl LiveSwitch {
     pub(super) fn use_keys(&self, keyring: Keyring) -> Result<(), LiveError> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let number = self.shared.live.load().number.saturating_add(1);
-        let live = self.settings.live(keyring, number, &self.shared.metrics)?;
+        let live = self.settings.live(keyring, number, &self.backend, &self.shared.metrics)?;
         self.shared.live.store(Arc::new(live));
         Ok(())
     }

@@ -17,6 +17,7 @@ pub mod path;
 pub mod place;
 pub mod policy;
 pub mod presented;
+pub mod record;
 pub mod refusal;
 pub mod return_to;
 pub mod revocation;

@@ -349,6 +349,12 @@ impl Session {
         self.ends_at.min(self.signed_in_at.plus(longest))
     }
 
+    /// The end that was fixed at sign-in: nobody can come with it later, whatever the operator has since changed.
+    #[must_use]
+    pub const fn fixed_end(&self) -> Timestamp {
+        self.ends_at
+    }
+
     /// When it ends if nobody uses it again.
     #[must_use]
     pub fn idle_ends_at(&self, lifetimes: &Lifetimes) -> Timestamp {

@@ -34,6 +34,7 @@ pub mod problem;
 pub mod public_url;
 mod reader;
 mod reading;
+pub mod redis_url;
 pub mod render;
 mod secret_file;
 pub mod session_keys;

@@ -34,7 +34,7 @@ enum Table {
 }
 
 /// Neither key of a secret is given.
-struct Missing;
+pub(super) struct Missing;
 
 /// A secret, and what to call it in messages.
 #[derive(Debug)]
@@ -140,7 +140,8 @@ impl<'a> Cursor<'a> {
         self.either_secret(key, file_key).unwrap_or(None)
     }
 
-    fn either_secret(
+    /// The same, where whoever asks has to know whether it is there at all.
+    pub(super) fn either_secret(
         &mut self,
         key: &'static str,
         file_key: &'static str,
@@ -264,7 +265,8 @@ impl<'a> Cursor<'a> {
         T::from_value(&node).expect("a default is of its key's type")
     }
 
-    fn report_missing(&self, key: &str, cure: &str) {
+    /// Says that a key is missing, and what to do about it.
+    pub(super) fn report_missing(&self, key: &str, cure: &str) {
         if matches!(self.table, Table::Broken) {
             return;
         }

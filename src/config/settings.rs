@@ -14,6 +14,7 @@ use crate::auth::session::Lifetimes;
 use crate::auth::time::Span;
 use crate::config::listen::Listen;
 use crate::config::public_url::PublicUrl;
+use crate::config::redis_url::RedisUrl;
 use crate::config::session_keys::SessionKeys;
 use crate::config::trusted_proxies::TrustedProxies;
 use crate::config::web_origin::WebOrigin;
@@ -155,14 +156,29 @@ pub struct SessionConfig {
     /// The cookie's `SameSite`; `None` only with https.
     pub same_site: SameSite,
     /// Where sessions are kept.
-    pub store: StoreKind,
+    pub store: StoreConfig,
 }
 
 /// Where sessions are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StoreKind {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreConfig {
     /// Sealed, in the browser's cookie.
     Cookie,
+    /// On a Redis server; a build without the feature `redis` never gives this.
+    Redis(Box<RedisConfig>),
+}
+
+/// `[session.redis]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RedisConfig {
+    /// Where it is.
+    pub url: RedisUrl,
+    /// The content of `ca_file`: certificates in PEM; `None` believes the system's authorities.
+    pub authorities: Option<Vec<u8>>,
+    /// What all keys begin with; printable ASCII.
+    pub prefix: Box<str>,
+    /// How long connecting and each command may take; never zero.
+    pub timeout: Span,
 }
 
 /// `[sign_in]`.

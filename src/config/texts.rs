@@ -74,6 +74,14 @@ checked_text! {
 }
 
 checked_text! {
+    /// What keys on a server shared with others begin with.
+    Prefix, "a prefix such as \"vestibule:\"", |text| {
+        let fits = text.len() <= MAX_NAME_BYTES && text.bytes().all(|byte| byte.is_ascii_graphic());
+        if fits { Ok(text.to_owned()) } else { Err("use at most 64 printable ASCII characters, without spaces") }
+    }
+}
+
+checked_text! {
     /// The client id at WorkOS.
     ClientId, "the client id, such as \"client_123\"", |text| {
         if text.starts_with("client_") && text.bytes().all(|byte| byte.is_ascii_graphic()) {

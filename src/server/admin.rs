@@ -133,13 +133,14 @@ fn readiness(shared: &Shared) -> Response<Body> {
         KeySetStatus::NeverFetched => "never_fetched",
         KeySetStatus::Fetched { .. } => "ok",
     };
+    let store = if shared.live.load().store.answers() { "ok" } else { "away" };
     let (status, answer) = match shared.phase.load() {
         Phase::Starting => ("starting", AdminStatus::Unready),
         Phase::Draining => ("draining", AdminStatus::Unready),
-        Phase::Ready if key_set == "ok" => ("ready", AdminStatus::Good),
+        Phase::Ready if key_set == "ok" && store == "ok" => ("ready", AdminStatus::Good),
         Phase::Ready => ("degraded", AdminStatus::Good),
     };
-    let document = json!({ "status": status, "checks": { "key_set": key_set } });
+    let document = json!({ "status": status, "checks": { "key_set": key_set, "store": store } });
     reply::admin(answer, "application/json", document.to_string())
 }
 

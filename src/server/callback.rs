@@ -140,6 +140,11 @@ impl Redeem<'_> {
     async fn answer(&self, code: Secret<String>, verifier: Secret<String>) -> Response<Body> {
         let end_user = end_user(&self.bearings.client, self.exchange.request.headers());
         let shared = &self.thread.shared;
+        // A code is redeemed once: not while what it brings could not be kept.
+        if !self.exchange.live.store.answers() {
+            self.failed("store").await;
+            return callback_page::unavailable(self.exchange, &self.return_to);
+        }
         match shared.control.exchange(code, verifier, end_user).await {
             Some(Ok(tokens)) => self.open(tokens).await,
             Some(Err(error)) => self.refused(&error).await,

@@ -9,7 +9,8 @@ use http::{HeaderMap, Response};
 use serde_json::json;
 
 use crate::auth::cookie::{OurCookie, RequestCookies};
-use crate::auth::presented::{OpenSession, Presented};
+use crate::auth::presented::{Dependency, OpenSession, Presented};
+use crate::auth::refusal::Refusal;
 use crate::auth::return_to::ReturnTo;
 use crate::auth::sign_out::{Next, Places, RETURN_LIFETIME, SignOut};
 use crate::auth::time::Span;
@@ -22,6 +23,7 @@ use crate::server::post::{self, Sender};
 use crate::server::reply::PageStatus;
 use crate::server::site::Endpoint;
 use crate::server::{credential, decision};
+use crate::store::StoreUnavailable;
 use crate::telemetry::{Action, AuditOutcome};
 
 /// A program's session is revoked at WorkOS before it is answered, but not longer than this.
@@ -34,7 +36,10 @@ const REVOKE_LATER: Span = Span::from_secs(30);
 pub(crate) async fn page(thread: &DataThread, exchange: &Exchange) -> Response<Body> {
     let live = &exchange.live;
     let carried = RequestCookies::read(exchange.request.headers(), live.sealer.cookies().names());
-    let signed_in = session(thread, exchange, &carried).await.is_some();
+    let signed_in = match session(thread, exchange, &carried).await {
+        Ok(open) => open.is_some(),
+        Err(dependency) => return exchange.asker().refusal(Refusal::Unavailable(dependency), None, None),
+    };
     let (title, text) = if signed_in {
         ("Sign out?", "Your session on this site ends, and your session at the sign-in service with it.")
     } else {
@@ -61,12 +66,17 @@ pub(crate) async fn answer(thread: &DataThread, mut exchange: Exchange) -> Respo
     let (sender, asker) = (post::sender(exchange), post::asker(exchange));
     let cookies = live.sealer.cookies();
     let carried = RequestCookies::read(headers, cookies.names());
-    let open = session(thread, exchange, &carried).await;
+    let open = match session(thread, exchange, &carried).await {
+        Ok(open) => open,
+        Err(dependency) => return asker.refusal(Refusal::Unavailable(dependency), None, None),
+    };
     let now = exchange.now;
     let target = form.field("return_to");
     let return_to = target.map_or_else(ReturnTo::root, |text| ReturnTo::parse(text, live.site.sites()));
     if let Some(open) = &open {
-        end(thread, exchange, open).await;
+        if end(thread, exchange, open).await.is_err() {
+            return asker.refusal(Refusal::Unavailable(Dependency::Store), None, None);
+        }
         let session = open.session.identity().session_id.clone();
         if sender == Sender::Form || is_page_script(headers) {
             thread.shared.control.revoke_later(session, REVOKE_LATER).await;
@@ -107,28 +117,37 @@ fn is_page_script(headers: &HeaderMap) -> bool {
 }
 
 /// The session that the request carries, whether or not it is still good: what is over can be signed out of.
+///
+/// # Errors
+/// Who did not say whether there is one.
 async fn session(
     thread: &DataThread,
     exchange: &Exchange,
     carried: &RequestCookies<'_>,
-) -> Option<Arc<OpenSession>> {
+) -> Result<Option<Arc<OpenSession>>, Dependency> {
     match credential::present(thread, &exchange.live, carried).await.presented {
-        Presented::Session(open, _) => Some(open),
-        Presented::Nothing | Presented::Program(_) | Presented::Invalid(_) | Presented::Unavailable(_) => {
-            None
-        }
+        Presented::Session(open, _) => Ok(Some(open)),
+        Presented::Nothing | Presented::Program(_) | Presented::Invalid(_) => Ok(None),
+        Presented::Unavailable(dependency) => Err(dependency),
     }
 }
 
-/// Ends the session in this process: every thread sees the mark before the browser sees its answer.
-async fn end(thread: &DataThread, exchange: &Exchange, open: &OpenSession) {
+/// Ends the session: every thread of this process sees the mark first, then the store tells all replicas, and only
+/// then the browser sees its answer.
+///
+/// # Errors
+/// The store did not answer: other replicas may go on serving the session.
+async fn end(thread: &DataThread, exchange: &Exchange, open: &OpenSession) -> Result<(), StoreUnavailable> {
     let shared = &thread.shared;
     let session = &open.session;
     let until = session.ends_at(exchange.live.gate.lifetimes());
     let now = shared.clock.now();
     shared.standing.end(session.id(), until, now);
     thread.leases.end_session(session.id(), now);
-    let (action, outcome) = (Action::SignOut, AuditOutcome::Success);
-    let line = decision::line(exchange, action, outcome, "asked_for", Some(session.identity()));
+    let ended = exchange.live.store.end(session.id(), now).await;
+    let (outcome, reason) =
+        if ended.is_ok() { (AuditOutcome::Success, "asked_for") } else { (AuditOutcome::Failure, "store") };
+    let line = decision::line(exchange, Action::SignOut, outcome, reason, Some(session.identity()));
     shared.audit.record(line).await;
+    ended
 }

@@ -1,5 +1,5 @@
 //! Where sessions are kept between requests. One trait, because there are two kinds of place: the browser's own
-//! cookies ([`cookie`]), and a server that all replicas share. The second kind also tells the replicas of each
+//! cookies ([`cookie`]), and a server that all replicas share (the module `redis`, behind the feature of that name). The second kind also tells the replicas of each
 //! other: who renews a session, what ended, who asks WorkOS for events. Whoever is alone has nobody to tell.
 
 use std::fmt;
@@ -18,6 +18,8 @@ use crate::auth::session_codec::OpenedSession;
 use crate::auth::time::{Span, Timestamp};
 
 pub mod cookie;
+#[cfg(feature = "redis")]
+pub mod redis;
 
 /// The store did not answer; nothing is known of the session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]

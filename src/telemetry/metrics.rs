@@ -45,6 +45,8 @@ struct Set {
     events_poll_age: Age,
     upstream_errors: Family<UpstreamLabels, Counter>,
     workos_errors: Family<KindLabels, Counter>,
+    store_errors: Family<KindLabels, Counter>,
+    store_up: Gauge,
     connections_open: Gauge,
     streams_open: Gauge,
     streams_closed: Family<ReasonLabels, Counter>,
@@ -74,12 +76,16 @@ impl Metrics {
             events_poll_age: Age::default(),
             upstream_errors: Family::default(),
             workos_errors: Family::default(),
+            store_errors: Family::default(),
+            store_up: Gauge::default(),
             connections_open: Gauge::default(),
             streams_open: Gauge::default(),
             streams_closed: Family::default(),
             access_lines_dropped: Counter::default(),
             audit_lines_lost: Counter::default(),
         };
+        // Cookies always can; a server says when it cannot.
+        set.store_up.set(1);
         set.register_requests();
         set.register_sessions();
         set.register_keys();
@@ -171,6 +177,17 @@ impl Metrics {
         self.0.workos_errors.get_or_create(&KindLabels { kind }).inc();
     }
 
+    /// Counts something that the server with the sessions did not answer, or not well. `kind` comes from a closed
+    /// list.
+    pub fn store_error(&self, kind: &'static str) {
+        self.0.store_errors.get_or_create(&KindLabels { kind }).inc();
+    }
+
+    /// Says whether the place where sessions are kept can be reached.
+    pub fn set_store_up(&self, up: bool) {
+        self.0.store_up.set(i64::from(up));
+    }
+
     /// A client connection was opened; it is open until the guard is dropped.
     pub fn connection_opened(&self) -> OpenGuard {
         OpenGuard::new(&self.0.connections_open)
@@ -235,6 +252,10 @@ impl Set {
         registry.register("events_poll_age_seconds", help, self.events_poll_age.clone());
         let help = "Calls to WorkOS that gave an error";
         registry.register("workos_errors", help, self.workos_errors.clone());
+        let help = "Commands that the server with the sessions did not answer, or not well";
+        registry.register("store_errors", help, self.store_errors.clone());
+        let help = "1 while the place where sessions are kept can be reached, else 0";
+        registry.register("store_up", help, self.store_up.clone());
         let help = "Time since WorkOS' key set was last fetched; absent until it first was";
         registry.register("key_set_age_seconds", help, self.key_set_age.clone());
     }
@@ -342,6 +363,7 @@ mod tests {
         metrics.set_events_poll_age(Some(Span::from_secs(9)));
         metrics.upstream_error(&"app".into(), "connect");
         metrics.workos_error("timeout");
+        metrics.store_error("timeout");
         metrics.stream_closed("signed_out");
         metrics.access_lines_dropped().inc();
         let open = (metrics.connection_opened(), metrics.stream_opened());
@@ -359,6 +381,8 @@ mod tests {
             "vestibule_events_poll_age_seconds 9",
             "vestibule_upstream_errors_total{upstream=\"app\",kind=\"connect\"} 1",
             "vestibule_workos_errors_total{kind=\"timeout\"} 1",
+            "vestibule_store_errors_total{kind=\"timeout\"} 1",
+            "vestibule_store_up 1",
             "vestibule_streams_closed_total{reason=\"signed_out\"} 1",
             "vestibule_access_lines_dropped_total 1",
             "vestibule_audit_lines_lost_total 0",

@@ -36,11 +36,16 @@ mod own_sessions;
 mod pages;
 mod paths;
 mod policy;
+#[cfg(feature = "redis")]
+mod redis_outages;
+#[cfg(feature = "redis")]
+mod redis_store;
 mod refresh;
 mod revocation;
 mod sessions;
 mod sign_in;
 mod sign_out;
+mod store_contract;
 mod streams;
 #[allow(dead_code, reason = "a tool for every story; not each part has its own yet")]
 mod support;

@@ -30,7 +30,10 @@ fn it_starts_while_workos_is_down_serves_what_it_can_and_recovers_by_itself() {
     world.app().wait_until_ready();
     let readiness = world.app().admin_call("GET", "/readyz");
     assert_eq!(readiness.status, 200);
-    assert_eq!(readiness.json(), json!({ "status": "degraded", "checks": { "key_set": "never_fetched" } }));
+    assert_eq!(
+        readiness.json(),
+        json!({ "status": "degraded", "checks": { "key_set": "never_fetched", "store": "ok" } })
+    );
     assert_eq!(world.app().admin_call("GET", "/livez").text(), "ok");
     let browser = world.browser();
     assert_eq!(browser.navigate("/public/a").status(), 200);
@@ -93,7 +96,10 @@ fn until_the_first_key_set_attempt_is_over_it_is_starting() {
     let world = World::builder().trouble(move |workos| workos.fault(&hanging)).start();
     let readiness = world.app().admin_call("GET", "/readyz");
     assert_eq!(readiness.status, 503);
-    assert_eq!(readiness.json(), json!({ "status": "starting", "checks": { "key_set": "starting" } }));
+    assert_eq!(
+        readiness.json(),
+        json!({ "status": "starting", "checks": { "key_set": "starting", "store": "ok" } })
+    );
     assert_eq!(world.app().admin_call("GET", "/livez").status, 200);
     world.workos.recovers();
     patience::until("readiness", || world.app().readiness() == "ready");

@@ -95,12 +95,21 @@ pub enum Purpose {
     Recent,
     /// A step that WorkOS asks of a person; travels in the address, with an empty cookie name.
     StepUp,
+    /// What finds and opens the record of a session that is kept on a server.
+    RecordKey,
 }
 
 impl Purpose {
     /// Every purpose.
-    pub const ALL: [Self; 6] =
-        [Self::Session, Self::SignIn, Self::State, Self::SignedOut, Self::Recent, Self::StepUp];
+    pub const ALL: [Self; 7] = [
+        Self::Session,
+        Self::SignIn,
+        Self::State,
+        Self::SignedOut,
+        Self::Recent,
+        Self::StepUp,
+        Self::RecordKey,
+    ];
 
     /// Its name in key derivation and in the authenticated data.
     #[must_use]
@@ -112,6 +121,7 @@ impl Purpose {
             Self::SignedOut => "signed-out",
             Self::Recent => "recent",
             Self::StepUp => "step-up",
+            Self::RecordKey => "record-key",
         }
     }
 }
@@ -174,7 +184,14 @@ impl SealingKey {
             Purpose::SignedOut => &self.keys.signed_out,
             Purpose::Recent => &self.keys.recent,
             Purpose::StepUp => &self.keys.step_up,
+            Purpose::RecordKey => &self.keys.record_key,
         }
+    }
+
+    /// The key that seals and opens one record: it takes the browser's secret as well as this key of the ring.
+    pub(in crate::auth) fn for_record(&self, secret: &[u8; 32]) -> LessSafeKey {
+        let root = self.keys.record.extract(secret);
+        aead_key(expand(&root, &[b"record/1"]))
     }
 
     fn derive(material: &[u8], created_at: Option<Timestamp>) -> Self {
@@ -188,6 +205,8 @@ impl SealingKey {
             signed_out: key(Purpose::SignedOut),
             recent: key(Purpose::Recent),
             step_up: key(Purpose::StepUp),
+            record_key: key(Purpose::RecordKey),
+            record: record_salt(&root),
         };
         Self { id, created_at, keys: Arc::new(keys) }
     }
@@ -211,6 +230,9 @@ struct PurposeKeys {
     signed_out: LessSafeKey,
     recent: LessSafeKey,
     step_up: LessSafeKey,
+    record_key: LessSafeKey,
+    /// What the secret of each record is mixed with.
+    record: hkdf::Salt,
 }
 
 fn parse_printed(rest: &str) -> Result<SealingKey, KeyError> {
@@ -231,7 +253,17 @@ fn parse_printed(rest: &str) -> Result<SealingKey, KeyError> {
 }
 
 fn purpose_key(root: &hkdf::Prk, purpose: Purpose) -> LessSafeKey {
-    let mut bytes: [u8; 32] = expand(root, &[b"seal/1/", purpose.as_str().as_bytes()]);
+    aead_key(expand(root, &[b"seal/1/", purpose.as_str().as_bytes()]))
+}
+
+fn record_salt(root: &hkdf::Prk) -> hkdf::Salt {
+    let mut bytes: [u8; 32] = expand(root, &[b"seal/1/record"]);
+    let salt = hkdf::Salt::new(hkdf::HKDF_SHA256, &bytes);
+    bytes.zeroize();
+    salt
+}
+
+fn aead_key(mut bytes: [u8; 32]) -> LessSafeKey {
     #[expect(clippy::expect_used, reason = "AES-256-GCM-SIV takes every key of 32 bytes")]
     let key = UnboundKey::new(&AES_256_GCM_SIV, &bytes).expect("a key of 32 bytes");
     bytes.zeroize();

@@ -11,6 +11,7 @@ use crate::config::settings::{AdminConfig, Config, Method, SignInConfig, WorkOsC
 mod identity;
 mod keys;
 mod log;
+mod redis;
 mod routes;
 mod rules;
 mod server;

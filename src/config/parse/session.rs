@@ -3,10 +3,10 @@
 use crate::auth::cookie::SameSite;
 use crate::auth::session::Lifetimes;
 use crate::config::notation::Positive;
-use crate::config::parse::keys;
+use crate::config::parse::{keys, redis};
 use crate::config::reader::Cursor;
 use crate::config::session_keys::SessionKeys;
-use crate::config::settings::{SessionConfig, StoreKind};
+use crate::config::settings::{SessionConfig, StoreConfig};
 use crate::config::texts::{CookieDomain, CookieName};
 
 /// `[session]` as far as it could be read.
@@ -16,7 +16,7 @@ pub(super) struct SessionDraft {
     cookie_name: Box<str>,
     pub(super) cookie_domain: Option<Box<str>>,
     pub(super) same_site: SameSite,
-    store: StoreKind,
+    store: Option<StoreConfig>,
 }
 
 impl SessionDraft {
@@ -28,7 +28,7 @@ impl SessionDraft {
             cookie_name: self.cookie_name,
             cookie_domain: self.cookie_domain,
             same_site: self.same_site,
-            store: self.store,
+            store: self.store?,
         })
     }
 }
@@ -44,7 +44,9 @@ pub(super) fn read(mut cursor: Cursor<'_>) -> SessionDraft {
     let cookie_domain: Option<CookieDomain> = cursor.take("cookie_domain", "\"\"");
     let others = [("strict", SameSite::Strict), ("none", SameSite::None)];
     let same_site = cursor.one_of("same_site", ("lax", SameSite::Lax), &others);
-    let store = cursor.one_of("store", ("cookie", StoreKind::Cookie), &[]);
+    let others = [("redis", redis::Kind::Redis)];
+    let kind = cursor.one_of("store", ("cookie", redis::Kind::Cookie), &others);
+    let store = redis::read(cursor.table("redis"), kind);
     cursor.finish();
     SessionDraft {
         keys,

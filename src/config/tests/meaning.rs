@@ -16,7 +16,7 @@ use crate::auth::time::{Span, Timestamp};
 use crate::config::Config;
 use crate::config::listen::Listen;
 use crate::config::settings::{
-    CountLimit, LogFormat, Method as SignInMethod, Selector, StoreKind, UpstreamAddress,
+    CountLimit, LogFormat, Method as SignInMethod, Selector, StoreConfig, UpstreamAddress,
 };
 use crate::config::tests::{GOOD, parsed};
 
@@ -52,7 +52,7 @@ fn what_is_left_out_has_its_documented_default() {
     assert_eq!(session.lifetimes.refresh_before, RefreshBefore::Auto);
     assert_eq!((&*session.cookie_name, &session.cookie_domain), ("vestibule", &None));
     assert_eq!(session.keys.activation(), Span::from_minutes(10));
-    assert_eq!((session.same_site, session.store), (SameSite::Lax, StoreKind::Cookie));
+    assert_eq!((session.same_site, &session.store), (SameSite::Lax, &StoreConfig::Cookie));
     assert_eq!(config.sign_in.methods, [SignInMethod::AuthKit]);
     assert_eq!((config.default.access, config.default.upstream), (Access::SignedIn, 0));
     assert_eq!(
@@ -74,7 +74,7 @@ fn the_issuers_follow_the_api_url() {
     ];
     assert_eq!(usual.iter().map(|issuer| &**issuer).collect::<Vec<_>>(), expected);
     let own = config(GOOD, &[("VESTIBULE__WORKOS__ISSUERS", "['https://issuer.example/x']")]).workos.issuers;
-    assert_eq!(own, ["https://issuer.example/x".into()]);
+    assert_eq!(own, [Box::<str>::from("https://issuer.example/x")]);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError};
 
 use serde_json::Value;
 use vestibule::app::live::AppSettings;
+use vestibule::app::store::Backend;
 use vestibule::app::{self, Outputs, Running, Shutdown};
 use vestibule::clock::Clock;
 use vestibule::config::Config;
@@ -56,7 +57,7 @@ impl App {
         let settings = AppSettings::new(config).unwrap_or_else(|error| panic!("{error}"));
         let shared = self.shared();
         let live = settings
-            .first_live(shared.clock.now(), &shared.metrics)
+            .first_live(shared.clock.now(), &Backend::Cookie, &shared.metrics)
             .unwrap_or_else(|error| panic!("{error}"));
         let number = shared.live.load().number + 1;
         shared.live.store(Arc::new(change(Live { number, ..live })));

@@ -16,6 +16,7 @@ pub(crate) mod operator;
 pub(crate) mod patience;
 pub(crate) mod program;
 pub(crate) mod raw;
+pub(crate) mod redis;
 pub(crate) mod relay;
 pub(crate) mod shared_store;
 pub(crate) mod upstream;
