@@ -35,6 +35,9 @@ mod switch;
 
 /// How long a starting process waits for the first attempt to fetch the key set before it says that it is ready.
 const FIRST_KEY_SET: Span = Span::from_secs(10);
+/// How long the work on the control thread has to end once nobody is served any more. What a renewal brings by then
+/// reaches other replicas; what it brings later is asked for again there.
+const LAST_WORK: Span = Span::from_secs(3);
 /// How long data threads have to end once their connections were cut.
 const CUT_PATIENCE: Span = Span::from_secs(2);
 
@@ -288,7 +291,11 @@ impl Conductor {
         self.conduct().await;
         stop.cancel();
         tasks.close();
-        tasks.wait().await;
+        // Calls to WorkOS that are under way may take longer than anybody waits for us to end.
+        let clock = self.shared.clock.clone();
+        if clock.within(LAST_WORK, tasks.wait()).await.is_err() {
+            tracing::warn!("calls to WorkOS were given up unanswered");
+        }
         store_stop.cancel();
         if store.await.is_err() {
             tracing::error!("the task of the session store panicked");

@@ -27,7 +27,8 @@ use crate::workos::error::StepUp;
 /// How long a request whose session is still good waits for its renewal.
 const PATIENCE: Span = Span::from_secs(1);
 /// How long a request waits whose session is worth nothing without its renewal: a call to WorkOS with both of
-/// its replays, and a little more. Behind a WorkOS that hangs the queue of calls is much longer than that.
+/// its replays, and a little more. The renewal itself may go on for longer, and behind a WorkOS that hangs the queue
+/// of calls is much longer than that.
 const LONGEST: Span = Span::from_secs(17);
 
 /// What became of a renewal, with what WorkOS said about it: when to ask again, or what the person has to do.

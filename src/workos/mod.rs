@@ -14,6 +14,7 @@ use crate::auth::time::Span;
 use crate::clock::Clock;
 use crate::workos::error::{Misconfiguration, Outage, Rejection};
 use crate::workos::http::{Call, Connection, Http, MAX_ANSWER_BYTES, Reply};
+use crate::workos::key_set::{KeySetStatus, Want};
 
 pub use crate::workos::code::ErrorCode;
 pub use crate::workos::error::WorkOsError;
@@ -128,6 +129,7 @@ impl WorkOs {
         verifier: &Secret<String>,
         end_user: &EndUser,
     ) -> Result<Tokens, WorkOsError> {
+        self.expect_keys().await?;
         let grant = wire::Grant::AuthorizationCode { code: code.expose(), code_verifier: verifier.expose() };
         let call = Call::Post { url: &self.0.authenticate, json: self.authenticate(grant, end_user) };
         let reply = self.send(call).await?;
@@ -136,8 +138,8 @@ impl WorkOs {
 
     /// Renews tokens, staying in `organization` or switching to it. A reply that was lost is asked for again
     /// at once, at most twice and only within 20 s, because WorkOS answers a spent token with the same new pair
-    /// for 30 s; each attempt lasts at most 5 s. May take 15 s in all, so nobody's request should wait for it
-    /// in person.
+    /// for 30 s; each attempt lasts at most 5 s, the last one to the end of that time. May take 28 s in all, so
+    /// nobody's request should wait for it in person.
     ///
     /// # Errors
     /// [`WorkOsError`]. `Rejected` is [`Rejection::InvalidGrant`] or [`Rejection::StepUp`], never
@@ -240,6 +242,18 @@ impl WorkOs {
             });
         }
         events::page(&reply, self.0.clock.now())
+    }
+
+    /// A code serves once: it is not spent on tokens that nobody here can verify.
+    async fn expect_keys(&self) -> Result<(), WorkOsError> {
+        let unknown = || match self.keys().status() {
+            KeySetStatus::Starting | KeySetStatus::NeverFetched => true,
+            KeySetStatus::Fetched { .. } => false,
+        };
+        if unknown() {
+            self.keys().refetch(Want::Issued).await;
+        }
+        if unknown() { Err(WorkOsError::transient(Outage::KeySetUnavailable)) } else { Ok(()) }
     }
 
     async fn send(&self, call: Call<'_>) -> Result<Reply, WorkOsError> {
@@ -561,7 +575,7 @@ mod tests {
         let clock = Clock::manual(NOW);
         let client = client(&peer, &clock);
         drive(&client, async {
-            let _first = client.keys().refetch(key_set::Want::Issued).await;
+            let _first = client.keys().refetch(Want::Issued).await;
             let later = clock.clone();
             tokio::task::spawn_blocking(move || later.advance(Span::from_secs(10))).await.unwrap();
             let tokens = verified(client.refresh(&secret(REFRESH), None, &ada()).await.unwrap());

@@ -18,7 +18,12 @@ const REPLAYS: u32 = 2;
 /// No replay begins later than this after the first attempt: ten of the 30 s are left for it to arrive.
 const REPLAY_WINDOW: Span = Span::from_secs(20);
 
-/// Sends the body, and again while its reply was lost. An attempt lasts `timeout`, but never over 5 s.
+/// The last attempt waits until then, counted from the first: a slow WorkOS has spent the token by now, and this
+/// is the only reply that can still bring the new one. Two of the 30 s are left for clocks that differ.
+const LAST_WAIT: Span = Span::from_secs(28);
+
+/// Sends the body, and again while its reply was lost. An attempt lasts `timeout`, but never over 5 s; the last one
+/// lasts to the end of the window.
 pub(super) async fn send(
     http: &Http,
     clock: &Clock,
@@ -31,7 +36,13 @@ pub(super) async fn send(
     let mut connection = Connection::Any;
     loop {
         let call = Call::Post { url, json: json.clone() };
-        let outcome = http.send(call, connection, timeout.min(ATTEMPT), MAX_ANSWER_BYTES).await;
+        let patience = if replays < REPLAYS {
+            timeout.min(ATTEMPT)
+        } else {
+            let elapsed = clock.monotonic().since(begun);
+            ATTEMPT.max(Span::from_millis(LAST_WAIT.as_millis().saturating_sub(elapsed.as_millis())))
+        };
+        let outcome = http.send(call, connection, patience, MAX_ANSWER_BYTES).await;
         if !is_lost(&outcome) || !may_replay(replays, clock.monotonic().since(begun)) {
             return outcome;
         }

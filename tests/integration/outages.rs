@@ -192,3 +192,18 @@ fn a_lid_closed_in_the_middle_of_a_renewal_is_opened_on_a_session_that_goes_on()
     world.advance(minutes(10));
     assert!(reaches_the_application_as(&world, &browser, "ada@example.com"), "with the newest token");
 }
+
+#[test]
+fn a_code_is_not_spent_while_nobody_here_could_verify_what_it_brings() {
+    let no_keys = json!({ "path": "/sso/jwks/*", "times": null, "fault": { "status": 503 } });
+    let world = World::builder().trouble(move |workos| workos.fault(&no_keys)).start();
+    let browser = world.browser();
+    let visit = browser.navigate("/page?x=1");
+    let visit = browser.finish_sign_in(visit, "ada@example.com", "Acme");
+    assert_eq!(visit.status(), 503, "{:?}", visit.last());
+    assert!(world.workos.exchanges().is_empty());
+    world.workos.recovers();
+    world.advance(secs(65));
+    assert_eq!(browser.sign_in_as("ada@example.com").status(), 200);
+    assert_eq!(world.workos.exchanges().len(), 1);
+}
