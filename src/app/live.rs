@@ -5,7 +5,7 @@ use std::sync::Arc;
 use thiserror::Error;
 use url::Url;
 
-use crate::app::store::Backend;
+use crate::app::store::{Backend, BackendError};
 use crate::auth::cookie::{CookiePolicy, CookiePolicyError, Transport};
 use crate::auth::gate::Gate;
 use crate::auth::keyring::{Audience, Keyring, KeyringError};
@@ -41,14 +41,9 @@ pub enum LiveError {
     /// An address of WorkOS' does not parse.
     #[error("workos.api_url is not a URL")]
     ApiUrl,
-    /// There can be no TLS to Redis.
-    #[cfg(feature = "redis")]
+    /// The place where sessions are kept cannot be set up.
     #[error(transparent)]
-    Tls(crate::store::redis::TlsError),
-    /// Sessions are to be kept on a Redis server, and this build has no support for it.
-    #[cfg(not(feature = "redis"))]
-    #[error("this build has no Redis support")]
-    NoRedis,
+    Backend(#[from] BackendError),
 }
 
 /// What the app is made of.
@@ -122,7 +117,7 @@ impl AppSettings {
         standing: &Arc<StandingTable>,
         metrics: &Metrics,
         clock: &Clock,
-    ) -> Result<Backend, LiveError> {
+    ) -> Result<Backend, BackendError> {
         Backend::new(&self.config.session, standing, metrics, clock)
     }
 

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::activity::Activity;
 use crate::app::keys::KeyWatch;
 use crate::app::live::{AppSettings, LiveError};
-use crate::app::store::Backend;
+use crate::app::store::{Backend, BackendError};
 use crate::app::switch::LiveSwitch;
 use crate::auth::time::Span;
 use crate::clock::Clock;
@@ -50,6 +50,9 @@ pub enum StartError {
     /// The settings do not fit together.
     #[error(transparent)]
     Live(#[from] LiveError),
+    /// The place where sessions are kept cannot be set up.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
     /// The client for WorkOS cannot be made.
     #[error("the client for WorkOS cannot be made: {0}")]
     WorkOs(#[from] BuildError),

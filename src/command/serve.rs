@@ -90,7 +90,7 @@ fn outputs(log: &LogConfig, format: Format) -> io::Result<Outputs> {
 const fn exit_of(error: &StartError) -> Exit {
     match error {
         StartError::Bind(_) => Exit::Unavailable,
-        StartError::Live(_) | StartError::WorkOs(_) => Exit::Configuration,
+        StartError::Live(_) | StartError::Backend(_) | StartError::WorkOs(_) => Exit::Configuration,
         StartError::Log(_) | StartError::Thread(_) => Exit::Internal,
     }
 }

@@ -9,7 +9,6 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use hyper::rt::Executor;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
@@ -20,10 +19,10 @@ use tower::ServiceExt;
 
 use crate::auth::time::Span;
 use crate::coarse::CoarseTimer;
-use crate::coarse::body_idle::Stuck;
 use crate::server::client_addr::Peer;
 use crate::server::exchange::Inbound;
 use crate::server::live::ConnectionLimits;
+use crate::server::per_stream::PerStream;
 use crate::server::stack::Stack;
 use crate::server::watch::{Finding, Watch};
 
@@ -126,35 +125,6 @@ fn builder(limits: &ConnectionLimits) -> auto::Builder<PerStream> {
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW);
     builder
-}
-
-tokio::task_local! {
-    static STREAM: Stuck;
-}
-
-/// What an answer sets off when the client takes nothing of it: the end of its own stream over HTTP/2, where
-/// the others of the connection go on, else the end of the connection.
-pub(crate) fn stuck(watch: &Watch) -> Stuck {
-    STREAM.try_with(Clone::clone).unwrap_or_else(|_| watch.stuck().clone())
-}
-
-/// Runs each stream of HTTP/2 until it is over or stuck; dropping it resets it (RFC 9113 §6.4).
-#[derive(Debug, Clone, Copy)]
-struct PerStream;
-
-impl<F> Executor<F> for PerStream
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    fn execute(&self, stream: F) {
-        let stuck = Stuck::new();
-        tokio::spawn(async move {
-            tokio::select! {
-                () = STREAM.scope(stuck.clone(), stream) => {}
-                () = stuck.set_off() => {}
-            }
-        });
-    }
 }
 
 /// The innermost cause of an error: what a reader of the log wants to see.

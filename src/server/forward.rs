@@ -18,11 +18,11 @@ use crate::entropy;
 use crate::lease::body::GuardedBody;
 use crate::lease::{Lease, StreamKind};
 use crate::server::body::{Body, BodyError};
-use crate::server::connection;
 use crate::server::data_thread::DataThread;
 use crate::server::exchange::{Bearings, Exchange};
 use crate::server::live::Live;
 use crate::server::opening::{Asked, ended, unless_ended};
+use crate::server::per_stream;
 use crate::server::renewal::{self, WriteBack, with_cookies};
 use crate::server::reply::Fault;
 use crate::server::request_body::{self, RequestBody};
@@ -111,11 +111,11 @@ impl Forwarding<'_> {
                 GuardedBody::new(leases, asked.lease(&live, self.bearings, kind, session), body)
             }
         };
-        let body = idle.response(body, connection::stuck(&watch));
+        let body = idle.response(body, per_stream::stuck(&watch));
         Response::from_parts(head, Body::stream(Box::pin(body.map_err(|error| Box::new(error) as BodyError))))
     }
 
-    /// What the application gets: the client's request without what belongs to its connection, without our
+    /// What the application gets: the client's request without what belongs to its per_stream, without our
     /// cookies, without anything that claims an identity; with the one path, and with ours set last.
     fn rewrite(&self, exchange: &mut Exchange, passage: &Passage) -> Upgrade {
         let live = &exchange.live;

@@ -40,6 +40,7 @@ mod lookup;
 mod me;
 mod opening;
 mod page;
+mod per_stream;
 mod post;
 mod proxy;
 mod renewal;

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
+use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::live::LiveError;
 use crate::clock::Clock;
 use crate::config::settings::{SessionConfig, StoreConfig};
 use crate::standing::StandingTable;
@@ -15,6 +15,19 @@ use crate::telemetry::Metrics;
 
 #[cfg(feature = "redis")]
 mod redis;
+
+/// Why the place where sessions are kept cannot be set up.
+#[derive(Debug, Error)]
+pub enum BackendError {
+    /// There can be no TLS to Redis.
+    #[cfg(feature = "redis")]
+    #[error(transparent)]
+    Tls(crate::store::redis::TlsError),
+    /// Sessions are to be kept on a Redis server, and this build has no support for it.
+    #[cfg(not(feature = "redis"))]
+    #[error("this build has no Redis support")]
+    NoRedis,
+}
 
 /// Where sessions are kept.
 #[derive(Debug, Clone)]
@@ -33,7 +46,7 @@ impl Backend {
         standing: &Arc<StandingTable>,
         metrics: &Metrics,
         clock: &Clock,
-    ) -> Result<Self, LiveError> {
+    ) -> Result<Self, BackendError> {
         match &config.store {
             StoreConfig::Cookie => Ok(Self::Cookie),
             #[cfg(feature = "redis")]
@@ -44,7 +57,7 @@ impl Backend {
             #[cfg(not(feature = "redis"))]
             StoreConfig::Redis(_) => {
                 let _ = (standing, metrics, clock);
-                Err(LiveError::NoRedis)
+                Err(BackendError::NoRedis)
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::app::live::LiveError;
+use crate::app::store::BackendError;
 use crate::auth::time::Span;
 use crate::clock::Clock;
 use crate::config::redis_url::{RedisHost, RedisPlace, RedisTransport};
@@ -19,7 +19,7 @@ pub(super) fn link(
     standing: &Arc<StandingTable>,
     metrics: &Metrics,
     clock: &Clock,
-) -> Result<Arc<RedisLink>, LiveError> {
+) -> Result<Arc<RedisLink>, BackendError> {
     let (standing, time) = (Arc::clone(standing), clock.clone());
     let hear: Hear = Arc::new(move |word| {
         let now = time.now();
@@ -45,7 +45,7 @@ pub(super) fn link(
         timeout: config.timeout,
         keep_words: lifetime,
     };
-    RedisLink::new(settings, hear, metrics.clone(), clock.clone()).map_err(LiveError::Tls)
+    RedisLink::new(settings, hear, metrics.clone(), clock.clone()).map_err(BackendError::Tls)
 }
 
 fn named(host: &RedisHost) -> Host {
