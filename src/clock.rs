@@ -151,6 +151,17 @@ impl Clock {
         }
     }
 
+    /// The earliest deadline that somebody waits for on a manual clock.
+    #[cfg(test)]
+    pub(crate) fn next_deadline(&self) -> Option<Moment> {
+        match &self.0 {
+            Source::System(_) => None,
+            Source::Manual(manual) => {
+                manual.lock().waiters.first_key_value().map(|((deadline, _), _)| *deadline)
+            }
+        }
+    }
+
     fn sleeper(&self, deadline: Moment, settle: Settle) -> Sleep {
         match &self.0 {
             Source::System(start) => {

@@ -31,6 +31,7 @@
 //! ```text
 //! listener ─ stream ► connection ─ request ► stack (id, log, limits, panics) ► router
 //!   ► credential: cookie ► thread's cache, or store ► standing            = Presented
+//!   ► or bearer: token ► thread's cache, or key set (and profile) ► standing
 //!   ► auth::Gate::assess(facts, presented, now)                           = Decision { verdict, trace }
 //!        Forward(Passage) ► upstream::Pool::send ► answer, with a renewed cookie where there is one
 //!        Refresh(Stale)   ► refresh actor ► WorkOS ► Gate::settle, which never asks for another

@@ -15,12 +15,12 @@ use crate::auth::webhook::WebhookSecret;
 use crate::clock::Clock;
 use crate::config::listen::Listen as ConfigListen;
 use crate::config::session_keys::SessionKeys;
-use crate::config::settings::{Config, CountLimit, Selector, UpstreamAddress, UpstreamConfig};
+use crate::config::settings::{BearerKind, Config, CountLimit, Selector, UpstreamAddress, UpstreamConfig};
 use crate::server::client_addr::{TrustedPeers, UnixTrust};
 use crate::server::content_security_policy;
 use crate::server::listener::Listen;
 use crate::server::live::{
-    AccessLogging, AuthorizeSettings, ConnectionLimits, Live, RequestLimits, RouteLabels, WayIn,
+    AccessLogging, AuthorizeSettings, BearerRules, ConnectionLimits, Live, RequestLimits, RouteLabels, WayIn,
 };
 use crate::server::site::{Scheme, Site};
 use crate::standing::StandingTable;
@@ -164,6 +164,7 @@ impl AppSettings {
             upstream_names: config.upstreams.iter().map(|one| Arc::from(&*one.name)).collect(),
             trusted: self.trusted(),
             authorize: self.authorize(),
+            bearers: self.bearers(),
             limits: RequestLimits {
                 body_bytes: config.server.limits.body_bytes,
                 body_idle_timeout: config.server.limits.body_idle_timeout,
@@ -202,6 +203,12 @@ impl AppSettings {
         let proxies = &self.config.server.trusted_proxies;
         let unix = if proxies.trusts_unix_peers() { UnixTrust::Trusted } else { UnixTrust::Untrusted };
         TrustedPeers::new(proxies.networks().to_vec(), unix)
+    }
+
+    fn bearers(&self) -> Option<BearerRules> {
+        let workos = &self.config.workos;
+        let listed = self.config.bearers.iter().any(|bearer| bearer.kind == BearerKind::WorkOsSession);
+        listed.then(|| BearerRules { issuers: workos.issuers.clone(), client_id: workos.client_id.clone() })
     }
 
     fn authorize(&self) -> AuthorizeSettings {

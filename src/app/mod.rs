@@ -23,6 +23,7 @@ use crate::server::control::{Control, ControlDesk};
 use crate::server::data_thread::DataThread;
 use crate::server::listener::{self, BindError, Bound, Listen, Listener};
 use crate::server::live::{PhaseCell, Shared};
+use crate::server::profiles::{ProfileDesk, Profiles};
 use crate::server::{admin, live::ConnectionLimits};
 use crate::standing::StandingTable;
 use crate::telemetry::{AccessLog, AuditLog, Metrics, Output};
@@ -153,10 +154,11 @@ pub fn start(settings: AppSettings, outputs: Outputs, clock: Clock) -> Result<Ru
     let admin = listener::bind(&settings.admin_listen, 1)?;
     let access = AccessLog::start(outputs.access, metrics.access_lines_dropped()).map_err(StartError::Log)?;
     let audit = AuditLog::start(outputs.audit, metrics.audit_lines_lost()).map_err(StartError::Log)?;
-    let (refresher, refresh_actor) =
+    let (refresher, refresh) =
         Refresher::new(workos.clone(), Arc::clone(&standing), metrics.clone(), clock.clone());
     let (control, control_desk) = Control::new(workos.clone(), Arc::clone(&standing), clock.clone());
-    let (revocations, revocation_desk) = Revocations::new(
+    let (profiles, profile_desk) = Profiles::new(workos.clone(), clock.clone());
+    let (revocations, revocation) = Revocations::new(
         workos.clone(),
         Arc::clone(&standing),
         metrics.clone(),
@@ -171,6 +173,7 @@ pub fn start(settings: AppSettings, outputs: Outputs, clock: Clock) -> Result<Ru
         refresher,
         revocations,
         control,
+        profiles,
         access: access.recorder(),
         audit: audit.recorder(),
         metrics,
@@ -198,7 +201,7 @@ pub fn start(settings: AppSettings, outputs: Outputs, clock: Clock) -> Result<Ru
         access,
         audit,
     };
-    let actors = Actors { refresh: refresh_actor, control: control_desk, revocation: revocation_desk };
+    let actors = Actors { refresh, control: control_desk, revocation, profiles: profile_desk };
     let control = conductor.start(actors).map_err(StartError::Thread)?;
     Ok(Running { address, admin_address, shared, orders, control: Some(control) })
 }
@@ -208,6 +211,7 @@ struct Actors {
     refresh: RefreshActor,
     control: ControlDesk,
     revocation: RevocationDesk,
+    profiles: ProfileDesk,
 }
 
 /// A thread's end is told by dropping its half of a channel.
@@ -282,6 +286,7 @@ impl Conductor {
         tasks.spawn(async move { workos.keys().run(stopped.cancelled()).await });
         tasks.spawn(actors.refresh.run(stop.clone()));
         tasks.spawn(actors.control.run(stop.clone()));
+        tasks.spawn(actors.profiles.run(stop.clone()));
         let shared = Arc::clone(&self.shared);
         tasks.spawn(actors.revocation.run(move || circumstances(&shared), stop.clone()));
         for listener in std::mem::take(&mut self.admin) {

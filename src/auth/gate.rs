@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::auth::access_token::LEEWAY;
 use crate::auth::claims::WantedClaims;
 use crate::auth::facts::{Arrival, Purpose, RequestFacts, RequestOrigin};
 use crate::auth::identity::OrganizationId;
@@ -274,8 +275,7 @@ impl Gate {
         let (open, standing) = match presented {
             Presented::Nothing => return Found::Nobody(Cause::NoCredential),
             Presented::Session(open, standing) => (open, *standing),
-            // Programs have no route that reads their credential yet: they are nobody here.
-            Presented::Program(_) => return Found::Nobody(Cause::NoCredential),
+            Presented::Program(open, standing) => return vouched(open, *standing, now),
             Presented::Invalid(_) => return Found::No(Refusal::InvalidCredential, Cause::BadCredential),
             Presented::Unavailable(dependency) => {
                 return Found::No(Refusal::Unavailable(*dependency), Cause::Undecided);
@@ -371,7 +371,11 @@ impl Gate {
     }
 
     fn judge(&self, facts: &RequestFacts<'_>, found: Found) -> Decision<Outcome> {
-        let has_session = if matches!(found, Found::Somebody(_)) { HasSession::Yes } else { HasSession::No };
+        // What no browser brings by itself, no page of another site can abuse.
+        let has_session = match &found {
+            Found::Somebody(open) if open.place.is_ambient() => HasSession::Yes,
+            Found::Somebody(_) | Found::Nobody(_) | Found::MustRenew(_) | Found::No(..) => HasSession::No,
+        };
         if let Some(decision) = self.prejudge(facts, has_session) {
             return decision;
         }
@@ -457,6 +461,19 @@ impl Gate {
     }
 }
 
+/// What a program's token is worth: nobody here can renew it, so it is good as it is, or it is none.
+fn vouched(open: &Arc<OpenSession>, standing: Standing, now: Timestamp) -> Found {
+    let none = |cause| Found::No(Refusal::InvalidCredential, cause);
+    match standing {
+        Standing::Ended => none(Cause::SessionEnded),
+        Standing::MustRefresh => none(Cause::TokenOutdated),
+        Standing::Live | Standing::Superseded if now >= open.session.access_ends_at().plus(LEEWAY) => {
+            none(Cause::BadCredential)
+        }
+        Standing::Live | Standing::Superseded => Found::Somebody(Arc::clone(open)),
+    }
+}
+
 fn who(found: Found) -> WhoAmI {
     match found {
         Found::Somebody(session) => WhoAmI::Somebody(session),
@@ -466,7 +483,7 @@ fn who(found: Found) -> WhoAmI {
     }
 }
 
-/// Does the request carry a session that opened?
+/// Does the request carry a session that opened, as browsers bring it by themselves?
 #[derive(Clone, Copy)]
 enum HasSession {
     Yes,
@@ -613,6 +630,12 @@ mod tests {
         Presented::Session(open(session(NOW)), standing)
     }
 
+    fn program(standing: Standing) -> Presented {
+        let brought =
+            OpenSession { session: session(NOW), headers: IdentityHeaders::default(), place: Place::Token };
+        Presented::Program(Arc::new(brought), standing)
+    }
+
     fn after(seconds: u64) -> Timestamp {
         NOW.plus(Span::from_secs(seconds))
     }
@@ -649,8 +672,17 @@ mod tests {
                 after(7 * 86_400),
                 Value::Nobody(Cause::LifetimeOver),
             ),
-            ("program", Presented::Program(Arc::new(ada())), NOW, Value::Nobody(Cause::NoCredential)),
-            ("bad token", Presented::Invalid(CredentialFault::BadToken), NOW, Value::Bad),
+            ("token", program(Standing::Live), after(10), Value::Good),
+            ("token, in the leeway", program(Standing::Live), after(359), Value::Good),
+            ("token, over", program(Standing::Live), after(360), Value::Bad(Cause::BadCredential)),
+            ("token, ended", program(Standing::Ended), after(10), Value::Bad(Cause::SessionEnded)),
+            ("token, outdated", program(Standing::MustRefresh), after(10), Value::Bad(Cause::TokenOutdated)),
+            (
+                "bad token",
+                Presented::Invalid(CredentialFault::BadToken),
+                NOW,
+                Value::Bad(Cause::BadCredential),
+            ),
             ("workos away", workos, NOW, no_workos),
             ("store away", store, NOW, no_store),
         ]
@@ -662,7 +694,7 @@ mod tests {
         Good,
         Renew(Worth),
         Nobody(Cause),
-        Bad,
+        Bad(Cause),
         Undecided(Dependency),
     }
 
@@ -676,7 +708,7 @@ mod tests {
                 Value::Good => (Seen::AsAda, Seen::AsAda),
                 Value::Renew(worth) => (Seen::Renew(worth), Seen::Renew(worth)),
                 Value::Nobody(_) => (Seen::Anonymous, Seen::No(Refusal::SignInRequired)),
-                Value::Bad => (Seen::No(Refusal::InvalidCredential), Seen::No(Refusal::InvalidCredential)),
+                Value::Bad(_) => (Seen::No(Refusal::InvalidCredential), Seen::No(Refusal::InvalidCredential)),
                 Value::Undecided(dependency) => {
                     let refused = Seen::No(Refusal::Unavailable(dependency));
                     (refused, refused)
@@ -694,7 +726,7 @@ mod tests {
                 Value::Good => Cause::SignedIn,
                 Value::Renew(_) => Cause::RefreshDue,
                 Value::Nobody(cause) => cause,
-                Value::Bad => Cause::BadCredential,
+                Value::Bad(cause) => cause,
                 Value::Undecided(_) => Cause::Undecided,
             };
             let trace = assess(&gate(Access::SignedIn), ASK, &presented, now).trace;
@@ -1001,7 +1033,7 @@ mod tests {
             let fits = match (gate.who_is_it(&presented, now), value) {
                 (WhoAmI::Somebody(open), Value::Good) => *open.session.identity() == ada(),
                 (WhoAmI::Renew(stale), Value::Renew(worth)) => stale.worth == worth,
-                (WhoAmI::Nobody, Value::Nobody(_) | Value::Bad) => true,
+                (WhoAmI::Nobody, Value::Nobody(_) | Value::Bad(_)) => true,
                 (WhoAmI::Unknown(found), Value::Undecided(dependency)) => found == dependency,
                 _ => false,
             };

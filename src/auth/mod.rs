@@ -3,6 +3,7 @@
 //! in as arguments, and what is to be done goes out as a value.
 
 pub mod access_token;
+pub mod bearer;
 pub mod claims;
 pub mod cookie;
 pub mod entropy;

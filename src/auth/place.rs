@@ -1,5 +1,5 @@
 //! Where a session is kept: all of it in the browser's cookie, or as a record on a server, to which the browser
-//! holds the only key.
+//! holds the only key; or nowhere, when a program brings its token with every request.
 
 use std::fmt;
 
@@ -20,6 +20,20 @@ pub enum Place {
         /// Which key of the ring had sealed the browser's cookie.
         sealed_with: SealedWith,
     },
+    /// Nowhere: a program brings an access token with each of its requests. Such a session is never written
+    /// anywhere and never renewed.
+    Token,
+}
+
+impl Place {
+    /// Does a browser bring it along by itself, whichever page made it ask?
+    #[must_use]
+    pub const fn is_ambient(&self) -> bool {
+        match self {
+            Self::Browser | Self::Record { .. } => true,
+            Self::Token => false,
+        }
+    }
 }
 
 /// What finds and opens a record: the session's id, and a secret that only the browser's cookie holds.

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use crate::auth::identity::Identity;
 use crate::auth::identity_headers::IdentityHeaders;
 use crate::auth::place::Place;
 use crate::auth::session::Session;
@@ -66,8 +65,8 @@ pub enum Presented {
     Nothing,
     /// A session of ours.
     Session(Arc<OpenSession>, Standing),
-    /// A program with a credential of its own.
-    Program(Arc<Identity>),
+    /// A program with an access token, and whether the session that it speaks of still stands.
+    Program(Arc<OpenSession>, Standing),
     /// A credential that must be answered as such and never falls back to another.
     Invalid(CredentialFault),
     /// It could not be found out.

@@ -10,6 +10,8 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
+use crate::auth::identity::OrganizationId;
+use crate::command::terminal::Application;
 use crate::config;
 use crate::config::problem::Problems;
 use crate::config::render::{self, Style};
@@ -18,7 +20,11 @@ use crate::config::source::Environment;
 mod check;
 mod healthcheck;
 mod keys;
+mod login;
+mod logout;
 mod serve;
+mod terminal;
+mod token;
 mod workos;
 
 /// What the program answers to the shell, by the numbers of `sysexits.h`. When several would apply, the
@@ -28,7 +34,7 @@ mod workos;
 pub enum Exit {
     /// 0: done, or stopped because a signal asked for it; `check` found nothing worse than warnings.
     Good = 0,
-    /// 1: WorkOS refused what it was asked to do.
+    /// 1: WorkOS refused what it was asked to do, or nobody is signed in.
     Declined = 1,
     /// 64: the command line asks for something that does not exist or cannot be.
     Usage = 64,
@@ -176,6 +182,33 @@ enum Command {
     Keys(KeysCommand),
     /// Ask a running process whether it is ready
     Healthcheck,
+    /// Sign in to an application from this terminal, with a code that you confirm in a browser
+    Login {
+        /// Any page of the application
+        #[arg(value_parser = Application::parse)]
+        url: Application,
+        /// Organization to sign in to
+        #[arg(long, value_name = "ID", value_parser = organization)]
+        organization_id: Option<OrganizationId>,
+        /// Where the application's sign-in lives [default: /auth, else what a protected page says]
+        #[arg(long, value_name = "PATH", value_parser = auth_path)]
+        auth_path: Option<String>,
+    },
+    /// Print an access token for an application, renewed where it is about to end
+    Token {
+        /// Any page of the application
+        #[arg(value_parser = Application::parse)]
+        url: Application,
+        /// Renew it in any case, so that it says what has changed (roles, organization)
+        #[arg(long)]
+        renew: bool,
+    },
+    /// Forget what was kept for an application, and end the session
+    Logout {
+        /// Any page of the application
+        #[arg(value_parser = Application::parse)]
+        url: Application,
+    },
     /// Look after users, memberships, invitations and sessions at WorkOS
     Workos(workos::Arguments),
 }
@@ -244,8 +277,25 @@ pub fn run_in(
             keys::list(file, environment, Form::of_flag(json), console)
         }
         Command::Healthcheck => healthcheck::run(file, environment, console),
+        Command::Login { url, organization_id, auth_path } => {
+            let wishes = login::Wishes { organization: organization_id, auth_path };
+            login::run(&url, &wishes, environment, console)
+        }
+        Command::Token { url, renew } => {
+            let renew = if renew { token::Renew::Now } else { token::Renew::WhenDue };
+            token::run(&url, renew, environment, console)
+        }
+        Command::Logout { url } => logout::run(&url, environment, console),
         Command::Workos(arguments) => workos::run(arguments, file, environment, console),
     }
+}
+
+fn organization(text: &str) -> Result<OrganizationId, String> {
+    OrganizationId::parse(text).map_err(|error| error.to_string())
+}
+
+fn auth_path(text: &str) -> Result<String, String> {
+    if text.starts_with('/') { Ok(text.to_owned()) } else { Err("write a path such as /auth".to_owned()) }
 }
 
 /// Help and version are answers, everything else that clap says is about a wrong command line.
@@ -292,7 +342,7 @@ mod tests {
         let (exit, out, _) = vestibule(&["--help"], &nothing);
         assert_eq!(exit, Exit::Good);
         assert!(
-            ["serve", "check", "keys", "healthcheck", "workos", "--config"]
+            ["serve", "check", "keys", "healthcheck", "login", "token", "logout", "workos", "--config"]
                 .iter()
                 .all(|word| out.contains(word)),
             "{out}"

@@ -43,6 +43,8 @@ pub struct Config {
     pub identity: HeaderRules,
     /// The claims that `identity` needs kept in sessions.
     pub wanted: WantedClaims,
+    /// `[[bearer]]`: whose tokens programs may bring; none: `Authorization` is the applications'.
+    pub bearers: Vec<BearerConfig>,
     /// `[log]`.
     pub log: LogConfig,
 }
@@ -222,6 +224,30 @@ pub enum UpstreamAddress {
     },
     /// HTTP/1.1 over a unix socket.
     Unix(PathBuf),
+}
+
+/// `[[bearer]]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BearerConfig {
+    /// Whose tokens.
+    pub kind: BearerKind,
+}
+
+/// Whose tokens programs may bring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BearerKind {
+    /// The access tokens of people's sessions at WorkOS.
+    WorkOsSession,
+}
+
+impl BearerKind {
+    /// The word for it in the configuration.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::WorkOsSession => "workos_session",
+        }
+    }
 }
 
 /// `[log]`.

@@ -234,6 +234,10 @@ fn name_fault(levels: &[&str]) -> Option<(&'static str, &'static str)> {
         ["routes", ..] => {
             Some(("found routes in the environment", "write [[routes]] in the file: their order matters"))
         }
+        ["bearer", ..] => Some((
+            "found a list of tables in the environment",
+            "write [[bearer]] in the file: lists of tables come from there only",
+        )),
         [_] => Some(("found a section without a key", "name a key in it, such as VESTIBULE__SERVER__LISTEN")),
         _ => None,
     }

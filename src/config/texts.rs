@@ -8,7 +8,7 @@ use crate::auth::identity::{IdError, OrganizationId, Permission, Role, UserId};
 use crate::auth::policy::pattern::{HostPattern, PathPattern};
 use crate::config::node::FromText;
 use crate::config::public_url::PublicUrl;
-use crate::config::settings::Method as SignInMethod;
+use crate::config::settings::{BearerKind, Method as SignInMethod};
 use crate::config::web_origin::{OriginError, WebOrigin};
 
 /// Longest name of a route or upstream: it becomes a metric label.
@@ -196,6 +196,20 @@ impl FromText for SignInMethod {
         match text {
             "authkit" => Ok(Self::AuthKit),
             _ => Err("use \"authkit\"".to_owned()),
+        }
+    }
+}
+
+impl FromText for BearerKind {
+    const KIND: &'static str = "\"workos_session\"";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        match text {
+            "workos_session" => Ok(Self::WorkOsSession),
+            "workos_connect" | "workos_api_key" | "jwt" => {
+                Err("use \"workos_session\": the other kinds are not available in this version".to_owned())
+            }
+            _ => Err("use \"workos_session\"".to_owned()),
         }
     }
 }

@@ -43,14 +43,16 @@ impl Found {
         Self { presented: Presented::Nothing, rewrite: Rewrite::No, parts: usize::MAX }
     }
 
+    /// What a program brought; whatever cookies came beside it were not looked at, and stay as they are.
+    pub(crate) fn brought(presented: Presented) -> Self {
+        Self { presented, ..Self::none() }
+    }
+
     /// The session that was found, whatever it is worth.
     pub(crate) const fn session(&self) -> Option<&Arc<OpenSession>> {
         match &self.presented {
-            Presented::Session(open, _) => Some(open),
-            Presented::Nothing
-            | Presented::Program(_)
-            | Presented::Invalid(_)
-            | Presented::Unavailable(_) => None,
+            Presented::Session(open, _) | Presented::Program(open, _) => Some(open),
+            Presented::Nothing | Presented::Invalid(_) | Presented::Unavailable(_) => None,
         }
     }
 

@@ -8,6 +8,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::auth::presented::OpenSession;
 use crate::auth::sealed_cookie::SealedWith;
+use crate::clock::Moment;
 use crate::coarse::CoarseTimer;
 use crate::lease::Leases;
 use crate::server::live::Shared;
@@ -17,7 +18,9 @@ use crate::upstream::pool::Pool;
 
 /// Sessions that a thread keeps opened. One is two to four kilobytes.
 const CACHED_SESSIONS: usize = 1_024;
-/// The end of a sealed text that finds it in the cache: as random as its 16-byte tag.
+/// Tokens of programs that a thread keeps verified. One is two to five kilobytes.
+const CACHED_BEARERS: usize = 1_024;
+/// The end of a sealed text or of a token that finds it in the cache: as random as its tag, or its signature.
 const KEY_BYTES: usize = 20;
 
 /// What one data thread owns.
@@ -33,6 +36,7 @@ pub struct DataThread {
     /// Everything it spawned that must end before the thread does.
     pub tasks: TaskTracker,
     sessions: Mutex<Cache<[u8; KEY_BYTES], CacheEntry>>,
+    bearers: Mutex<Cache<[u8; KEY_BYTES], BearerEntry>>,
 }
 
 /// A session as the thread's cache keeps it.
@@ -48,6 +52,23 @@ struct CacheEntry {
     text: Box<str>,
     live_number: u64,
     session: CachedSession,
+}
+
+/// A program's token as the thread's cache keeps it.
+#[derive(Debug, Clone)]
+pub(crate) struct CachedBearer {
+    /// Which version of the key set it was verified under.
+    pub(crate) keys_number: u64,
+    /// The session, as far as the token tells of it.
+    pub(crate) bare: Arc<OpenSession>,
+    /// The session with the person's profile, once that was asked for, and until when it may be gone by.
+    pub(crate) whole: Option<(Arc<OpenSession>, Moment)>,
+}
+
+struct BearerEntry {
+    text: Box<str>,
+    live_number: u64,
+    bearer: CachedBearer,
 }
 
 impl fmt::Debug for DataThread {
@@ -68,6 +89,7 @@ impl DataThread {
             timer,
             tasks: TaskTracker::new(),
             sessions: Mutex::new(Cache::new(CACHED_SESSIONS)),
+            bearers: Mutex::new(Cache::new(CACHED_BEARERS)),
         })
     }
 
@@ -83,6 +105,31 @@ impl DataThread {
         if let Some(key) = cache_key(text) {
             self.sessions().insert(key, CacheEntry { text: text.into(), live_number, session });
         }
+    }
+
+    /// A token that was verified under this configuration and this key set. Whether it is over by now is the
+    /// gate's question.
+    pub(crate) fn cached_bearer(
+        &self,
+        text: &str,
+        live_number: u64,
+        keys_number: u64,
+    ) -> Option<CachedBearer> {
+        let key = cache_key(text)?;
+        let bearers = self.bearers();
+        let entry = bearers.get(&key)?;
+        let same = entry.live_number == live_number && entry.bearer.keys_number == keys_number;
+        (same && *entry.text == *text).then(|| entry.bearer.clone())
+    }
+
+    pub(crate) fn cache_bearer(&self, text: &str, live_number: u64, bearer: CachedBearer) {
+        if let Some(key) = cache_key(text) {
+            self.bearers().insert(key, BearerEntry { text: text.into(), live_number, bearer });
+        }
+    }
+
+    fn bearers(&self) -> MutexGuard<'_, Cache<[u8; KEY_BYTES], BearerEntry>> {
+        self.bearers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn sessions(&self) -> MutexGuard<'_, Cache<[u8; KEY_BYTES], CacheEntry>> {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use http::header::{CACHE_CONTROL, HOST, SET_COOKIE, VARY};
+use http::header::{AUTHORIZATION, CACHE_CONTROL, HOST, SET_COOKIE, VARY};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use http_body_util::BodyExt;
@@ -134,6 +134,10 @@ impl Forwarding<'_> {
         self.set_forwarded(live, headers);
         exchange.id.set(headers);
         if let Some(open) = passage.session() {
+            if !open.place.is_ambient() {
+                // The token was for us: whoever has it can be its person elsewhere.
+                headers.remove(AUTHORIZATION);
+            }
             open.headers.set(headers);
         }
         // RFC 6455 §4.1: the handshake is a GET of HTTP/1.1; anything else that says Upgrade stays what it is.

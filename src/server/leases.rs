@@ -170,6 +170,8 @@ impl Judge<'_> {
                 self.refuse(lease, Cause::Undecided, found)
             }
             (_, Place::Browser | Place::Record { .. }) => self.ask(id, lease, open, found),
+            // Nobody renews what a program brought.
+            (_, Place::Token) => Fate::Stays,
         }
     }
 
@@ -184,6 +186,7 @@ impl Judge<'_> {
         match &open.place {
             _ if !self.asks_for_facts(lease.destination) => Fate::Stays,
             Place::Browser => self.refuse(lease, Cause::Undecided, found),
+            Place::Token => self.refuse(lease, Cause::TokenOutdated, found),
             Place::Record { .. } => self.ask(id, lease, open, found),
         }
     }
@@ -255,7 +258,7 @@ async fn ask(thread: &DataThread, open: &OpenSession, end_user: EndUser) -> News
         return News::Newer(newer);
     }
     match &open.place {
-        Place::Browser => return News::Unknown,
+        Place::Browser | Place::Token => return News::Unknown,
         Place::Record { .. } => {}
     }
     let live = thread.shared.live.load_full();
@@ -272,7 +275,8 @@ async fn ask(thread: &DataThread, open: &OpenSession, end_user: EndUser) -> News
 /// Takes in what people have sent on streams since the last tick.
 fn note_activity(thread: &Arc<DataThread>, live: &Arc<Live>, now: Timestamp) {
     let idle_timeout = live.gate.lifetimes().idle_timeout;
-    for open in thread.leases.take_heard() {
+    // A token does not end for want of use.
+    for open in thread.leases.take_heard().into_iter().filter(|open| open.place.is_ambient()) {
         let writing = thread.shared.activity.note(open.session.id(), idle_timeout, now);
         match (writing, &open.place) {
             (Writing::Due, Place::Record { .. }) => {
@@ -282,7 +286,7 @@ fn note_activity(thread: &Arc<DataThread>, live: &Arc<Live>, now: Timestamp) {
                     .clone()
                     .spawn(async move { write_down(&thread.shared, &live, &open, now).await });
             }
-            (Writing::NotYet, _) | (Writing::Due, Place::Browser) => {}
+            (Writing::NotYet, _) | (Writing::Due, Place::Browser | Place::Token) => {}
         }
     }
 }

@@ -22,6 +22,7 @@ use crate::refresh::Refresher;
 use crate::revocation::Revocations;
 use crate::server::client_addr::TrustedPeers;
 use crate::server::control::Control;
+use crate::server::profiles::Profiles;
 use crate::server::site::Site;
 use crate::standing::StandingTable;
 use crate::store::{Sealer, SessionStore};
@@ -50,6 +51,8 @@ pub struct Live {
     pub trusted: TrustedPeers,
     /// How people are sent to WorkOS.
     pub authorize: AuthorizeSettings,
+    /// How programs are let in; `None`: their `Authorization` is the applications'.
+    pub bearers: Option<BearerRules>,
     /// Limits on requests.
     pub limits: RequestLimits,
     /// The content security policy of our pages.
@@ -131,6 +134,15 @@ pub struct AuthorizeSettings {
     pub organization_id: Option<OrganizationId>,
 }
 
+/// Whose access tokens programs may bring.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BearerRules {
+    /// The issuers that they may name.
+    pub issuers: Vec<Box<str>>,
+    /// The client they must be for, where they name one.
+    pub client_id: Box<str>,
+}
+
 /// Which of WorkOS' ways in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WayIn {
@@ -180,6 +192,8 @@ pub struct Shared {
     pub revocations: Revocations,
     /// Exchanges codes and ends sessions at WorkOS.
     pub control: Control,
+    /// Knows the profiles of people whose programs ask.
+    pub profiles: Profiles,
     /// Access lines go here.
     pub access: AccessRecorder,
     /// Audit lines go here.

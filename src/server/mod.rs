@@ -4,11 +4,11 @@
 //! |---|---|
 //! | [`listener`], [`acceptor`], [`data_thread`], `connection`, `watch`, `stack` | from a socket to a request, and the life of a thread |
 //! | `exchange`, `intake`, [`client_addr`], `request_id`, `router` | what a request is, who sent it, whose it is to answer |
-//! | `credential`, `renewal`, `proxy`, `forward`, `request_body`, `tunnel` | from a credential to a decision to the application |
-//! | `sign_in`, `callback`, `sign_out`, `signed_out`, `session_json`, `change`, `revoke`, `me` | our own endpoints, a file each |
+//! | `credential`, `bearer`, `renewal`, `proxy`, `forward`, `request_body`, `tunnel` | from a credential to a decision to the application |
+//! | `sign_in`, `callback`, `sign_out`, `signed_out`, `session_json`, `change`, `revoke`, `me`, `well_known` | our own endpoints, a file each |
 //! | `form`, `post`, `decision`, `user_agent` | what they share |
 //! | `reply`, `page`, `body`, [`site`] | what answers look like |
-//! | [`control`], `lookup`, [`admin`], [`live`] | what data threads ask of the control runtime; probes; what all threads share |
+//! | [`control`], [`profiles`], `lookup`, [`admin`], [`live`] | what data threads ask of the control runtime; probes; what all threads share |
 
 use http::header::USER_AGENT;
 use http::{HeaderMap, HeaderValue};
@@ -18,6 +18,7 @@ use crate::workos::EndUser;
 
 pub mod acceptor;
 pub mod admin;
+mod bearer;
 pub mod body;
 mod callback;
 mod callback_page;
@@ -42,6 +43,7 @@ mod opening;
 mod page;
 mod per_stream;
 mod post;
+pub mod profiles;
 mod proxy;
 mod renewal;
 mod reply;
@@ -59,6 +61,7 @@ mod tunnel;
 mod user_agent;
 mod watch;
 mod webhook;
+mod well_known;
 
 pub use page::content_security_policy;
 

@@ -23,9 +23,9 @@ use crate::server::exchange::{Answer, Bearings, Exchange, Note};
 use crate::server::forward::Forwarding;
 use crate::server::live::Live;
 use crate::server::renewal::{self, WasRenewed, WriteBack};
-use crate::server::reply::Asker;
+use crate::server::reply::{Asker, Fault};
 use crate::server::site::Scheme;
-use crate::server::{end_user, sign_in};
+use crate::server::{bearer, end_user, sign_in};
 use crate::store::SaveError;
 use crate::telemetry::{DecisionWord, SignInStage};
 use crate::workos::error::StepUp;
@@ -37,7 +37,13 @@ pub(crate) async fn answer(thread: &DataThread, exchange: Exchange, bearings: Be
     let carried = RequestCookies::read(&jar, live.sealer.cookies().names());
     let found = match live.gate.policy().requirements(bearings.destination).access {
         Access::Public | Access::Deny => Found::none(),
-        Access::Optional | Access::SignedIn => credential::present(thread, &live, &carried).await,
+        Access::Optional | Access::SignedIn => {
+            match bearer::present(thread, &exchange, bearings.destination).await {
+                Ok(Some(presented)) => Found::brought(presented),
+                Ok(None) => credential::present(thread, &live, &carried).await,
+                Err(fault) => return unread(&exchange, &bearings, fault),
+            }
+        }
     };
     let judged = judge(thread, &exchange, &bearings, &found).await;
     let note = note(&bearings, &judged);
@@ -65,6 +71,12 @@ pub(crate) async fn answer(thread: &DataThread, exchange: Exchange, bearings: Be
     };
     let cookies = renewal::cookies(thread, &live, &carried, &write_back).await.unwrap_or_default();
     Answer { response: renewal::with_cookies(response, cookies), note }
+}
+
+/// A request whose credentials cannot be told apart.
+fn unread(exchange: &Exchange, bearings: &Bearings, fault: Fault) -> Answer {
+    let note = Note { destination: Some(bearings.destination), ..Note::default() };
+    Answer { response: exchange.asker().fault(fault), note }
 }
 
 /// What was decided, and on the way to it.
@@ -175,7 +187,7 @@ fn write_back(live: &Live, exchange: &Exchange, found: &Found, judged: &Judged) 
     let forwarded = matches!(judged.outcome, Outcome::Forward(_));
     match WriteBack::of(found, judged.session.as_ref(), judged.renewed) {
         WriteBack::Nothing { parts } if forwarded => {
-            let used = judged.session.as_ref();
+            let used = judged.session.as_ref().filter(|open| open.place.is_ambient());
             let touched = used.and_then(|open| {
                 let session = open.session.touched(live.gate.lifetimes(), exchange.now)?;
                 Some(credential::prepare(live, session, open.place.clone()))

@@ -14,7 +14,7 @@ use crate::server::intake::{self, IntakeFault};
 use crate::server::reply::Fault;
 use crate::server::site::Endpoint;
 use crate::server::{
-    callback, change, me, proxy, revoke, session_json, sign_in, sign_out, signed_out, webhook,
+    callback, change, me, proxy, revoke, session_json, sign_in, sign_out, signed_out, webhook, well_known,
 };
 use crate::telemetry::DecisionWord;
 
@@ -98,7 +98,9 @@ async fn own(thread: &DataThread, exchange: Exchange, bearings: Bearings) -> Ans
     let allowed = match endpoint {
         // A HEAD, as link checkers send it, would spend the code.
         Endpoint::Callback => "GET",
-        Endpoint::SignIn | Endpoint::SignedOut | Endpoint::Session | Endpoint::Me => "GET, HEAD",
+        Endpoint::SignIn | Endpoint::SignedOut | Endpoint::Session | Endpoint::Me | Endpoint::WellKnown => {
+            "GET, HEAD"
+        }
         Endpoint::SignOut => "GET, HEAD, POST",
         Endpoint::SessionRefresh
         | Endpoint::SessionOrganization
@@ -121,6 +123,7 @@ async fn own(thread: &DataThread, exchange: Exchange, bearings: Bearings) -> Ans
         Endpoint::SessionOrganization => change::switch(thread, exchange, &bearings).await,
         Endpoint::SessionRevoke => revoke::answer(thread, exchange, &bearings).await,
         Endpoint::Me => me::answer(thread, &exchange, &bearings).await,
+        Endpoint::WellKnown => well_known::answer(&exchange),
         Endpoint::Webhook => webhook::answer(thread, exchange).await,
     };
     Answer { response, note }

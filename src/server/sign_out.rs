@@ -8,10 +8,12 @@ use http::header::SET_COOKIE;
 use http::{HeaderMap, Response};
 use serde_json::json;
 
+use crate::auth::access_token::LEEWAY;
 use crate::auth::cookie::{OurCookie, RequestCookies};
 use crate::auth::presented::{Dependency, OpenSession, Presented};
 use crate::auth::refusal::Refusal;
 use crate::auth::return_to::ReturnTo;
+use crate::auth::revocation::{Effect, Revocation, Subject};
 use crate::auth::sign_out::{Next, Places, RETURN_LIFETIME, SignOut};
 use crate::auth::time::Span;
 use crate::entropy;
@@ -127,7 +129,7 @@ async fn session(
 ) -> Result<Option<Arc<OpenSession>>, Dependency> {
     match credential::present(thread, &exchange.live, carried).await.presented {
         Presented::Session(open, _) => Ok(Some(open)),
-        Presented::Nothing | Presented::Program(_) | Presented::Invalid(_) => Ok(None),
+        Presented::Nothing | Presented::Program(..) | Presented::Invalid(_) => Ok(None),
         Presented::Unavailable(dependency) => Err(dependency),
     }
 }
@@ -143,6 +145,10 @@ async fn end(thread: &DataThread, exchange: &Exchange, open: &OpenSession) -> Re
     let until = session.ends_at(exchange.live.gate.lifetimes());
     let now = shared.clock.now();
     shared.standing.end(session.id(), until, now);
+    // Access tokens of the same session that programs bring are over with it.
+    let subject = Subject::WorkOsSession(session.identity().session_id.clone());
+    let tokens_until = until.max(session.access_ends_at().plus(LEEWAY));
+    shared.standing.hear(&Revocation { subject, effect: Effect::End, at: now }, tokens_until, now);
     thread.leases.end_session(session.id(), now);
     let ended = exchange.live.store.end(session.id(), now).await;
     let (outcome, reason) =

@@ -57,12 +57,14 @@ pub enum Endpoint {
     SessionRevoke,
     /// The session as a page.
     Me,
+    /// What `vestibule login` has to know.
+    WellKnown,
     /// Where WorkOS tells what happened.
     Webhook,
 }
 
 impl Endpoint {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::SignIn,
         Self::Callback,
         Self::SignOut,
@@ -72,6 +74,7 @@ impl Endpoint {
         Self::SessionOrganization,
         Self::SessionRevoke,
         Self::Me,
+        Self::WellKnown,
         Self::Webhook,
     ];
 
@@ -88,6 +91,7 @@ impl Endpoint {
             Self::SessionOrganization => "/session/organization",
             Self::SessionRevoke => "/session/revoke",
             Self::Me => "/me",
+            Self::WellKnown => "/.well-known/vestibule",
             Self::Webhook => "/webhook",
         }
     }

@@ -63,18 +63,27 @@ impl SessionStore for CookieStore {
     fn keep<'a>(
         &'a self,
         session: &'a Session,
-        _place: &'a Place,
+        place: &'a Place,
         now: Timestamp,
     ) -> BoxFuture<'a, Result<Option<SealedCookie>, SaveError>> {
-        Box::pin(ready(self.seal(session, now).map(Some)))
+        let kept = match place {
+            Place::Browser | Place::Record { .. } => self.seal(session, now).map(Some),
+            // A token that a program brought never becomes a cookie.
+            Place::Token => Ok(None),
+        };
+        Box::pin(ready(kept))
     }
 
     fn claim<'a>(
         &'a self,
         _session: &'a Session,
-        _place: &'a Place,
+        place: &'a Place,
     ) -> BoxFuture<'a, Result<Claim, StoreUnavailable>> {
-        Box::pin(ready(Ok(Claim::Ours(Ticket(0)))))
+        let claim = match place {
+            Place::Browser | Place::Record { .. } => Claim::Ours(Ticket(0)),
+            Place::Token => Claim::Gone,
+        };
+        Box::pin(ready(Ok(claim)))
     }
 
     fn settle<'a>(

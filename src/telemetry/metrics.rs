@@ -35,6 +35,7 @@ struct Set {
     refreshes: Family<OutcomeLabels, Counter>,
     refresh_circuit: Gauge,
     grace_requests: Counter,
+    bearers: Family<OutcomeLabels, Counter>,
     reloads: Family<OutcomeLabels, Counter>,
     key_set_age: Age,
     key_reloads: Family<OutcomeLabels, Counter>,
@@ -66,6 +67,7 @@ impl Metrics {
             refreshes: Family::default(),
             refresh_circuit: Gauge::default(),
             grace_requests: Counter::default(),
+            bearers: Family::default(),
             reloads: Family::default(),
             key_set_age: Age::default(),
             key_reloads: Family::default(),
@@ -118,6 +120,11 @@ impl Metrics {
     /// Counts a request that was forwarded on an expired access token because WorkOS did not answer.
     pub fn served_in_grace(&self) {
         self.0.grace_requests.inc();
+    }
+
+    /// Counts a program's token that was looked at. `outcome` comes from a closed list.
+    pub fn bearer(&self, outcome: &'static str) {
+        self.0.bearers.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
     /// Counts a reload.
@@ -240,6 +247,8 @@ impl Set {
         let registry = &mut self.registry;
         registry.register("sign_ins", "Sign-ins, by how far they came", self.sign_ins.clone());
         registry.register("refreshes", "Session refreshes, by outcome", self.refreshes.clone());
+        let help = "Access tokens that programs brought, by what they were found to be";
+        registry.register("bearers", help, self.bearers.clone());
         let help = "1 while refreshes are held back because WorkOS does not answer, else 0";
         registry.register("refresh_circuit_open", help, self.refresh_circuit.clone());
         let help = "Requests forwarded on an expired access token because WorkOS did not answer";

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use url::Url;
 
 use crate::auth::event::EventName;
-use crate::auth::identity::{OrganizationId, WorkOsSessionId};
+use crate::auth::identity::{OrganizationId, User, UserId, WorkOsSessionId};
 use crate::auth::secret::Secret;
 use crate::auth::session::{RefreshToken, Tokens};
 use crate::auth::time::Span;
@@ -34,6 +34,7 @@ mod replay;
 mod retry_after;
 mod settings;
 mod step_up;
+pub mod terminal;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 pub(crate) mod test_peer;
@@ -217,6 +218,22 @@ impl WorkOs {
         }
     }
 
+    /// A person's profile (<https://workos.com/docs/reference/authkit/user/get>); `None` when there is no such
+    /// person.
+    ///
+    /// # Errors
+    /// [`WorkOsError`] when it is not known.
+    pub async fn user(&self, id: &UserId) -> Result<Option<User>, WorkOsError> {
+        let faulty = |_| WorkOsError::transient(Outage::Connect);
+        let url = endpoint(&self.0.users, &[id.as_str()]).map_err(faulty)?;
+        let reply = self.send(Call::GetAs { url: &url, api_key: &self.0.api_key }).await?;
+        match reply.status {
+            200..=299 => tokens::profile(&reply).map(Some),
+            404 => Ok(None),
+            _ => Err(classify::refusal(&reply)),
+        }
+    }
+
     /// What happened at WorkOS, oldest first: at most `limit` (1 to 100) events of these names
     /// (<https://workos.com/docs/events/data-syncing/events-api>).
     ///
@@ -276,7 +293,7 @@ impl WorkOs {
     fn authenticate(&self, grant: wire::Grant<'_>, end_user: &EndUser) -> bytes::Bytes {
         wire::body(&wire::Authenticate {
             client_id: &self.0.client_id,
-            client_secret: self.0.api_key.expose(),
+            client_secret: Some(self.0.api_key.expose()),
             grant,
             ip_address: end_user.ip,
             user_agent: end_user.user_agent.as_deref().map(wire::shortened),
@@ -376,6 +393,31 @@ mod tests {
             "ip_address": "203.0.113.7", "user_agent": "Firefox",
         });
         assert_eq!(heard.json(), expected);
+    }
+
+    #[test]
+    fn a_profile_is_somebodys_or_nobodys_or_not_known() {
+        let ask = |answer: Answer| {
+            let peer = Peer::scripted(vec![answer]);
+            let client = client(&peer, &Clock::manual(NOW));
+            let asked = drive(&client, client.user(&UserId::parse("user_1/../x").unwrap()));
+            (asked, peer.next_call())
+        };
+        let profile = authenticated("key_1")["user"].clone();
+        let (known, heard) = ask(Answer::json(200, &profile));
+        assert_eq!(known.unwrap().unwrap().email.as_deref(), Some("ada@example.com"));
+        assert_eq!(heard.line, "GET /user_management/users/user_1%2F..%2Fx HTTP/1.1\r\n");
+        assert!(heard.head.contains("authorization: bearer sk_canary_key\r\n"), "{}", heard.head);
+        let missing = json!({"code": "entity_not_found", "message": "User not found: 'user_1'."});
+        assert_eq!(ask(Answer::json(404, &missing)).0, Ok(None));
+        for (status, body) in [(500, json!({})), (429, json!({})), (200, json!({"id": ""})), (200, json!([]))]
+        {
+            let error = ask(Answer::json(status, &body)).0.unwrap_err();
+            assert!(matches!(error, WorkOsError::Transient { .. }), "{status}: {error}");
+        }
+        let error = ask(Answer::json(401, &json!({"message": "Unauthorized"}))).0.unwrap_err();
+        assert!(matches!(error, WorkOsError::Misconfigured(_)), "{error}");
+        shows_no_secret(&error);
     }
 
     #[test]

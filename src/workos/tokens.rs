@@ -43,6 +43,16 @@ pub(super) async fn tokens(
     })
 }
 
+/// Reads a person's profile.
+pub(super) fn profile(reply: &Reply) -> Result<User, WorkOsError> {
+    let parsed: Option<wire::User> = serde_json::from_slice(&reply.body).ok();
+    parsed.and_then(user).ok_or_else(|| WorkOsError::Transient {
+        cause: Outage::Unreadable(reply.status),
+        retry_after: None,
+        request_id: reply.request_id.clone(),
+    })
+}
+
 async fn claims(
     token: &Secret<String>,
     keys: &KeySetKeeper,

@@ -15,13 +15,21 @@ const MAX_USER_AGENT_CHARS: usize = 512;
 #[derive(Serialize)]
 pub(super) struct Authenticate<'a> {
     pub(super) client_id: &'a str,
-    pub(super) client_secret: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) client_secret: Option<&'a str>,
     #[serde(flatten)]
     pub(super) grant: Grant<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) ip_address: Option<IpAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) user_agent: Option<&'a str>,
+}
+
+impl<'a> Authenticate<'a> {
+    /// As a public client asks (RFC 6749 §2.1): whoever is at a terminal has no API key.
+    pub(super) const fn public(client_id: &'a str, grant: Grant<'a>) -> Self {
+        Self { client_id, client_secret: None, grant, ip_address: None, user_agent: None }
+    }
 }
 
 /// What is given for tokens.
@@ -37,6 +45,27 @@ pub(super) enum Grant<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         organization_id: Option<&'a str>,
     },
+    #[serde(rename = "urn:ietf:params:oauth:grant-type:device_code")]
+    DeviceCode {
+        device_code: &'a str,
+    },
+}
+
+/// `POST /user_management/authorize/device` (RFC 8628 §3.1).
+#[derive(Serialize)]
+pub(super) struct AuthorizeDevice<'a> {
+    pub(super) client_id: &'a str,
+}
+
+/// The answer to [`AuthorizeDevice`] (RFC 8628 §3.2).
+#[derive(Deserialize)]
+pub(super) struct DeviceAuthorization {
+    pub(super) device_code: String,
+    pub(super) user_code: String,
+    pub(super) verification_uri: String,
+    pub(super) verification_uri_complete: Option<String>,
+    pub(super) expires_in: u64,
+    pub(super) interval: Option<u64>,
 }
 
 /// `POST /user_management/sessions/revoke`.
@@ -128,7 +157,7 @@ mod tests {
     fn sent(grant: Grant<'_>) -> Value {
         let request = Authenticate {
             client_id: "client_1",
-            client_secret: "sk_1",
+            client_secret: Some("sk_1"),
             grant,
             ip_address: None,
             user_agent: None,

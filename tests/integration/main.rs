@@ -14,11 +14,13 @@
 mod answers;
 mod architecture;
 mod attack;
+mod bearers;
 mod bodies;
 mod caching;
 mod callback;
 mod command_line;
 mod cookies;
+mod device_sign_in;
 mod forwarding;
 mod framing;
 mod http2;

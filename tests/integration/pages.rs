@@ -517,7 +517,7 @@ fn nothing_under_the_auth_path_reaches_the_application() {
         "/auth/check",
         "/auth/webhook",
         "/auth/jwks.json",
-        "/auth/.well-known/vestibule",
+        "/auth/.well-known/x",
         "/auth/session.css",
         "/%61uth/x",
         "/auth//callback",

@@ -104,6 +104,9 @@ pub enum TokenError {
     /// This claim (`iat` or `nbf`) lies further in the future than the leeway.
     #[error("token claim {0} lies in the future")]
     NotYetValid(&'static str),
+    /// Issued to another client.
+    #[error("token was issued to another client")]
+    OtherClient,
     /// Signed with the same keys, but for a program, an agent or a widget.
     #[error("token does not belong to a person's session")]
     NotASession,
@@ -279,7 +282,7 @@ pub(crate) mod tests {
             format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
         }
 
-        fn token(&self, payload: &str) -> String {
+        pub(crate) fn token(&self, payload: &str) -> String {
             self.sign(&RSA_PKCS1_SHA256, HEADER, payload)
         }
     }

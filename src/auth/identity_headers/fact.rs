@@ -6,6 +6,7 @@ use http::HeaderValue;
 use serde_json::Value;
 use thiserror::Error;
 
+use crate::auth::bearer::ProfileNeed;
 use crate::auth::identity::{Identity, Permission, Role};
 
 /// What the name of a claim begins with.
@@ -102,6 +103,27 @@ impl Fact {
     #[must_use]
     pub fn claim(&self) -> Option<&str> {
         if let Self::Claim(path) = self { Some(path) } else { None }
+    }
+
+    /// What of a person's profile is it?
+    pub(super) const fn profile_need(&self) -> ProfileNeed {
+        match self {
+            Self::Email | Self::EmailVerified => ProfileNeed::Address,
+            Self::FirstName | Self::LastName | Self::ProfilePictureUrl => ProfileNeed::All,
+            Self::UserId
+            | Self::SessionId
+            | Self::OrganizationId
+            | Self::Role
+            | Self::Roles
+            | Self::Permissions
+            | Self::Entitlements
+            | Self::FeatureFlags
+            | Self::AuthMethod
+            | Self::Impersonator
+            | Self::ImpersonatorReason
+            | Self::Kind
+            | Self::Claim(_) => ProfileNeed::Nothing,
+        }
     }
 
     /// The value of a header with this fact; `None` when it is absent.

@@ -6,6 +6,7 @@ use std::fmt;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use thiserror::Error;
 
+use crate::auth::bearer::ProfileNeed;
 use crate::auth::identity::Identity;
 
 pub use crate::auth::identity_headers::fact::{Fact, FactError};
@@ -125,6 +126,12 @@ impl HeaderRules {
     /// The dotted paths of the token's claims that custom headers carry.
     pub fn wanted_claims(&self) -> impl Iterator<Item = &str> {
         self.set.iter().filter_map(|(_, fact)| fact.claim())
+    }
+
+    /// What of a person's profile do they tell?
+    #[must_use]
+    pub fn profile_need(&self) -> ProfileNeed {
+        self.set.iter().map(|(_, fact)| fact.profile_need()).max().unwrap_or(ProfileNeed::Nothing)
     }
 
     /// The headers that tell the upstream about this identity; facts that are absent have none.

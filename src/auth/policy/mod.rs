@@ -4,6 +4,7 @@
 use http::Method;
 use thiserror::Error;
 
+use crate::auth::bearer::ProfileNeed;
 use crate::auth::identity::{Identity, Kind};
 use crate::auth::path::{PathError, Reading, RequestPath};
 use crate::auth::policy::route::{DefaultAccess, EncodedSlash, Route};
@@ -35,6 +36,15 @@ pub enum Unauthenticated {
     Redirect,
     /// Everything gets `401`.
     Refuse,
+}
+
+/// Whose is the `Authorization` of requests?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BearerUse {
+    /// Ours, where programs are let in at all.
+    Read,
+    /// The application's: it is not looked at.
+    Ignore,
 }
 
 /// Where a path leads.
@@ -109,6 +119,8 @@ pub enum Cause {
     NoCredential,
     /// The credential does not verify.
     BadCredential,
+    /// A program's token is older than what is known of its person.
+    TokenOutdated,
     /// The session was ended.
     SessionEnded,
     /// The session's absolute end has passed.
@@ -140,6 +152,7 @@ impl Cause {
             Self::OriginNotAllowed => "origin_not_allowed",
             Self::NoCredential => "no_credential",
             Self::BadCredential => "bad_credential",
+            Self::TokenOutdated => "token_outdated",
             Self::SessionEnded => "session_ended",
             Self::LifetimeOver => "lifetime_over",
             Self::IdleTooLong => "idle_too_long",
@@ -163,11 +176,20 @@ pub struct Requirements<'a> {
     pub unauthenticated: Unauthenticated,
     /// Origins besides our own whose pages may call.
     pub origins: &'a [Box<str>],
+    /// Whose is `Authorization`?
+    pub bearer: BearerUse,
     /// Which upstream it goes to.
     pub upstream: usize,
 }
 
 impl Requirements<'_> {
+    /// What of a person's profile do the rules speak of?
+    #[must_use]
+    pub fn profile_need(&self) -> ProfileNeed {
+        let mut rules = self.allow.iter().chain(self.deny);
+        if rules.any(Rule::speaks_of_addresses) { ProfileNeed::Address } else { ProfileNeed::Nothing }
+    }
+
     /// Do the rules let this identity through? Deny rules speak first.
     ///
     /// # Errors
@@ -300,6 +322,7 @@ pub(crate) mod tests {
             unauthenticated: Unauthenticated::Auto,
             encoded_slash: EncodedSlash::Refuse,
             origins: vec![],
+            bearer: BearerUse::Read,
             upstream: 0,
             body_bytes: None,
             response_timeout: None,

@@ -4,7 +4,7 @@ use http::Method;
 
 use crate::auth::policy::pattern::{HostPattern, PathPattern};
 use crate::auth::policy::rule::Rule;
-use crate::auth::policy::{Access, Destination, Requirements, Unauthenticated};
+use crate::auth::policy::{Access, BearerUse, Destination, Requirements, Unauthenticated};
 use crate::auth::time::Span;
 
 /// What happens to a path with an encoded slash (`%2F`).
@@ -48,6 +48,8 @@ pub struct Route {
     pub encoded_slash: EncodedSlash,
     /// Origins besides our own whose pages may call it; ASCII serialisation (RFC 6454).
     pub origins: Vec<Box<str>>,
+    /// Whose is `Authorization`?
+    pub bearer: BearerUse,
     /// Which upstream it goes to.
     pub upstream: usize,
     /// The most bytes a request body may have; `None` leaves it to the server's limit.
@@ -76,6 +78,7 @@ impl Route {
             deny: &self.deny,
             unauthenticated: self.unauthenticated,
             origins: &self.origins,
+            bearer: self.bearer,
             upstream: self.upstream,
         }
     }
@@ -104,6 +107,7 @@ impl DefaultAccess {
             deny: &[],
             unauthenticated: Unauthenticated::Auto,
             origins: &[],
+            bearer: BearerUse::Read,
             upstream: self.upstream,
         }
     }

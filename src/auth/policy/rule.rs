@@ -31,6 +31,12 @@ impl Rule {
             && self.permissions.is_empty()
     }
 
+    /// Does it ask for an address?
+    #[must_use]
+    pub const fn speaks_of_addresses(&self) -> bool {
+        !self.emails.is_empty() || !self.email_domains.is_empty()
+    }
+
     /// Does it ask for anything that can change while a session lasts, that is, for more than the user's id?
     #[must_use]
     pub fn asks_for_changing_facts(&self) -> bool {

@@ -8,6 +8,7 @@ use crate::config::reading::{Reading, Remark};
 use crate::config::session_keys::SessionKeys;
 use crate::config::settings::{AdminConfig, Config, Method, SignInConfig, WorkOsConfig};
 
+mod bearer;
 mod identity;
 mod keys;
 mod log;
@@ -35,6 +36,7 @@ pub(super) fn config(reading: &Reading<'_>, redirect_uri: Option<&str>) -> Optio
     let upstreams = upstreams::read(&mut root);
     let policy = routes::read(&mut root, &upstreams);
     let identity = identity::read(root.table("identity"));
+    let bearers = bearer::read(&mut root);
     let log = log::read(root.table("log"));
     root.finish();
     rules::check(reading, &server, &admin, &workos, &session);
@@ -52,6 +54,7 @@ pub(super) fn config(reading: &Reading<'_>, redirect_uri: Option<&str>) -> Optio
         default: policy.default,
         wanted: WantedClaims::new(identity.wanted_claims()),
         identity,
+        bearers,
         log,
     })
 }

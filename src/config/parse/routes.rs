@@ -5,7 +5,7 @@ use http::Method;
 use crate::auth::identity::{OrganizationId, Permission, Role, UserId};
 use crate::auth::policy::route::{ByteLimit, DefaultAccess, EncodedSlash, Route};
 use crate::auth::policy::rule::Rule;
-use crate::auth::policy::{Access, Unauthenticated};
+use crate::auth::policy::{Access, BearerUse, Unauthenticated};
 use crate::auth::time::Span;
 use crate::config::key_path::KeyPath;
 use crate::config::node::OneOrMany;
@@ -40,6 +40,7 @@ pub(super) struct RouteDraft {
     unauthenticated: Unauthenticated,
     encoded_slash: EncodedSlash,
     origins: Vec<Box<str>>,
+    bearer: BearerUse,
     upstream: usize,
     body_bytes: Option<ByteLimit>,
     response_timeout: Option<Span>,
@@ -60,6 +61,7 @@ impl RouteDraft {
             unauthenticated: self.unauthenticated,
             encoded_slash: self.encoded_slash,
             origins: self.origins,
+            bearer: self.bearer,
             upstream: self.upstream,
             body_bytes: self.body_bytes,
             response_timeout: self.response_timeout,
@@ -104,6 +106,7 @@ fn route(cursor: &mut Cursor<'_>, upstreams: &UpstreamDrafts) -> RouteDraft {
     );
     let encoded_slash =
         cursor.one_of("encoded_slash", ("refuse", EncodedSlash::Refuse), &[("pass", EncodedSlash::Pass)]);
+    let bearer = cursor.one_of("bearer", ("read", BearerUse::Read), &[("ignore", BearerUse::Ignore)]);
     let origins: Vec<WebOrigin> = cursor.take("origins", "[]");
     let upstream = upstream(cursor, access, upstreams);
     let body_bytes = cursor.take("body_bytes", "\"\"");
@@ -121,6 +124,7 @@ fn route(cursor: &mut Cursor<'_>, upstreams: &UpstreamDrafts) -> RouteDraft {
         unauthenticated,
         encoded_slash,
         origins: origins.iter().map(|origin| origin.as_str().into()).collect(),
+        bearer,
         upstream,
         body_bytes,
         response_timeout: response_timeout.map(|Positive(span)| span),

@@ -299,6 +299,14 @@ impl Asker<'_> {
         self.own(StatusCode::OK, "application/json", Body::whole(document.to_string()))
     }
 
+    /// A JSON answer of ours that is the same for everybody.
+    pub(crate) fn public_json(&self, document: &Value) -> Response<Body> {
+        let mut response = self.json(document);
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
+        response.headers_mut().remove(VARY);
+        response
+    }
+
     /// Sends a navigation elsewhere with `302`.
     pub(crate) fn found(&self, location: &str) -> Response<Body> {
         self.redirect(StatusCode::FOUND, location)

@@ -127,7 +127,7 @@ const INVALID_CREDENTIAL: Words = words(
     StatusCode::UNAUTHORIZED,
     "invalid_credential",
     "The credential is not valid",
-    "The presented token does not verify.",
+    "The presented token does not verify, or is no longer good.",
 );
 
 const FORBIDDEN: Words = words(

@@ -5,6 +5,7 @@ use aws_lc_rs::error::Unspecified;
 use http::StatusCode;
 use serde_json::json;
 
+use crate::device;
 use crate::errors;
 use crate::events;
 use crate::ids;
@@ -30,6 +31,10 @@ pub(crate) fn answer(store: &mut Store, call: &Call) -> Answer {
     match fields.text("grant_type") {
         Some("authorization_code") => by_code(store, call, &fields, &client_id),
         Some("refresh_token") => by_refresh_token(store, call, &fields, &client_id),
+        Some("urn:ietf:params:oauth:grant-type:device_code") => {
+            let (session, pair) = device::exchange(store, call, &fields, &client_id)?;
+            success(store, &session, &pair)
+        }
         Some(other) => Err(invalid_request(&format!("Grant type '{other}' is not supported."))),
         None => Err(invalid_request("grant_type is required.")),
     }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::clock::LAST_MS;
 use crate::deliveries;
+use crate::device;
 use crate::errors;
 use crate::events;
 use crate::ids;
@@ -69,6 +70,7 @@ fn behaviour(store: &mut Store, call: &Call, method: &str, path: &[&str]) -> Ans
         ("POST", ["lifetimes"]) => switches::set_lifetimes(store, call)?,
         ("POST", ["organizations", organization]) => switches::set_rules(store, call, organization)?,
         ("POST", ["roles", slug]) => switches::set_role(store, call, slug)?,
+        ("POST", ["devices", user_code]) => return device::decide(store, call, user_code),
         ("POST", ["events"]) => return events::push(store, call),
         ("GET", ["webhooks", "deliveries"]) => return Ok(deliveries::list(store, call)),
         (_, _) => return Err(errors::not_found()),

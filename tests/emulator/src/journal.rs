@@ -17,11 +17,12 @@ const KEPT_ENTRIES: usize = 10_000;
 const KEPT_COUNTS: usize = 2_000;
 
 /// Fields whose value is never written down.
-const SECRET_FIELDS: [&str; 10] = [
+const SECRET_FIELDS: [&str; 11] = [
     "client_secret",
     "code",
     "code_verifier",
     "code_challenge",
+    "device_code",
     "refresh_token",
     "password",
     "pending_authentication_token",

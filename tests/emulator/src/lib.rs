@@ -27,6 +27,7 @@
 //! | `GET /user_management/authorize` | `302` to the callback, or to the hosted page below |
 //! | `GET, POST /user_management/authkit` | the hosted sign-in page; a form with `flow` and one of `user` (id or e-mail), `email`, `cancel`; then `organization` (id or name) for people with several |
 //! | `POST /user_management/authenticate` | grants `authorization_code` and `refresh_token`, JSON or form |
+//! | `POST /user_management/authorize/device` | device codes, exchanged with the grant of RFC 8628; the control interface lets a device in |
 //! | `GET /sso/jwks/{client_id}` | the client's public keys |
 //! | `GET /user_management/sessions/logout`, `POST …/sessions/revoke` | browser sign-out, kill switch |
 //! | `/user_management/users…`, `/organizations…`, `/user_management/organization_memberships…`, `/user_management/redirect_uris`, `/events` | management, with the API key as bearer |
@@ -86,6 +87,7 @@
 //! | `GET lifetimes`, `POST lifetimes` | [`Lifetimes`]; `session_seconds` holds for sessions opened from now on, the others at once |
 //! | `GET switches`, `POST switches` | the choices below; what is not named stays |
 //! | `POST events` `{"event","data","id"?,"created_ms"?,"client_id"?}` | an event as if it had happened, with webhooks |
+//! | `POST devices/{user code}` `{"user","organization"?}` or `{"deny":true}` | lets a device in, or not |
 //! | `GET webhooks/deliveries` | what was sent where, with every answer (`?event_id=`, `?event=`, `?endpoint_id=`, `?state=` filter: `waiting`, `sending`, `delivered`, `failed`) |
 //! | `POST webhooks/deliver` | sends by hand, one after the other; answers when all are answered, with their statuses |
 //! | `GET state` | people, memberships and sessions with their refresh tokens' standing |
@@ -123,6 +125,7 @@ mod browser;
 mod clock;
 mod control;
 mod deliveries;
+mod device;
 mod emulator;
 mod errors;
 mod events;

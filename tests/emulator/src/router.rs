@@ -8,6 +8,7 @@ use crate::authorize;
 use crate::browser;
 use crate::clock::rfc3339;
 use crate::control;
+use crate::device;
 use crate::errors;
 use crate::events;
 use crate::hosted;
@@ -30,6 +31,7 @@ pub(crate) fn answer(store: &mut Store, call: &Call) -> Reply {
         ("GET", ["user_management", "authorize"]) => authorize::answer(store, call),
         ("GET" | "POST", ["user_management", "authkit"]) => hosted::answer(store, call),
         ("POST", ["user_management", "authenticate"]) => authenticate::answer(store, call),
+        ("POST", ["user_management", "authorize", "device"]) => device::begin(store, call),
         ("GET", ["user_management", "sessions", "logout"]) => browser::logout(store, call),
         ("GET", ["sso", "jwks", client_id]) => jwks(store, client_id),
         (method, ["_control", rest @ ..]) => control::answer(store, call, method, rest),

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
 use crate::deliveries::{Delivery, KEPT_DELIVERIES, Queue};
+use crate::device::DeviceRequest;
 use crate::events::{Event, KEPT_EVENTS};
 use crate::faults::Faults;
 use crate::flow::Flow;
@@ -57,6 +58,8 @@ pub(crate) struct Store {
     /// Refresh token to session id, for every token a session still remembers.
     pub(crate) refresh_tokens: Table<String>,
     pub(crate) codes: Table<Code>,
+    /// By device code. Not kept in the state file.
+    pub(crate) devices: Table<DeviceRequest>,
     pub(crate) flows: Table<Flow>,
     pub(crate) browsers: Table<Browser>,
     /// Set by the control interface, taken by the next authorization.
@@ -100,6 +103,7 @@ impl Store {
             sessions: Table::new(SESSION_ROWS),
             refresh_tokens: Table::new(SESSION_ROWS * crate::sessions::REMEMBERED_TOKENS),
             codes: Table::new(SIGN_IN_ROWS),
+            devices: Table::new(SIGN_IN_ROWS),
             flows: Table::new(SIGN_IN_ROWS),
             browsers: Table::new(SIGN_IN_ROWS),
             next: NextAuthorization::default(),

@@ -7,6 +7,8 @@ use serde_json::Value;
 use vestibule::app::live::AppSettings;
 use vestibule::app::store::Backend;
 use vestibule::app::{self, Outputs, Running, Shutdown};
+use vestibule::auth::revocation::{Effect, Revocation, Subject};
+use vestibule::auth::time::Span;
 use vestibule::clock::Clock;
 use vestibule::config::Config;
 use vestibule::server::listener::Listen;
@@ -35,6 +37,14 @@ impl App {
         let running = app::start(settings, outputs, clock).unwrap_or_else(|error| panic!("{error}"));
         let (address, admin) = (of(running.address()), of(running.admin_address()));
         Self { running, address, admin, access, audit }
+    }
+
+    /// It hears of something that concerns sessions, as if WorkOS had told it.
+    pub(crate) fn hears(&self, subject: Subject, effect: Effect) {
+        let shared = self.running.shared();
+        let now = shared.clock.now();
+        let word = Revocation { subject, effect, at: now };
+        shared.standing.hear(&word, now.plus(Span::from_minutes(600)), now);
     }
 
     /// Where it listens.

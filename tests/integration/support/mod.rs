@@ -19,6 +19,7 @@ pub(crate) mod raw;
 pub(crate) mod redis;
 pub(crate) mod relay;
 pub(crate) mod shared_store;
+pub(crate) mod tokens;
 pub(crate) mod upstream;
 pub(crate) mod wire;
 pub(crate) mod workos;

@@ -54,7 +54,7 @@ impl SharedStore {
 
     fn find(&self, place: &Place) -> Option<Session> {
         match place {
-            Place::Browser => None,
+            Place::Browser | Place::Token => None,
             Place::Record { key, .. } => self.sessions().get(&key.id()).cloned(),
         }
     }

@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use serde_json::{Value, json};
 use vestibule::auth::time::{Span, Timestamp};
-use workos_emulator::{DEMO_API_KEY, Emulator, Seed, Settings};
+use workos_emulator::{DEMO_API_KEY, DEMO_CLIENT_ID, Emulator, Seed, Settings};
 
 use crate::support::patience;
 use crate::support::wire::{Address, Reader, Response};
@@ -107,6 +107,35 @@ impl WorkOs {
         let mut stream = self.address.connect().unwrap();
         stream.write_all(message.as_bytes()).unwrap();
         Reader::new(stream).response(method).unwrap()
+    }
+
+    /// Its public keys for a client.
+    pub(crate) fn published_keys(&self, client_id: &str) -> Value {
+        self.call("GET", &format!("/sso/jwks/{client_id}"), None).json()
+    }
+
+    /// What a program gets when this person lets it in: the answer with its tokens.
+    pub(crate) fn program_of(&self, email: &str, organization: Option<&str>) -> Value {
+        let client = json!({ "client_id": DEMO_CLIENT_ID });
+        let device = self.call("POST", "/user_management/authorize/device", Some(&client)).json();
+        let code = device["user_code"].as_str().unwrap();
+        self.lets_in(code, email, organization);
+        let grant = json!({
+            "client_id": DEMO_CLIENT_ID, "device_code": device["device_code"],
+            "grant_type": "urn:ietf:params:oauth:grant-type:device_code",
+        });
+        let answer = self.call("POST", AUTHENTICATE, Some(&grant));
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()
+    }
+
+    /// Somebody confirms the code that a terminal shows.
+    pub(crate) fn lets_in(&self, code: &str, email: &str, organization: Option<&str>) {
+        let mut wanted = json!({ "user": email });
+        if let Some(organization) = organization {
+            wanted["organization"] = json!(organization);
+        }
+        self.control("POST", &format!("devices/{code}"), Some(&wanted));
     }
 
     pub(crate) fn advance(&self, span: Span) {

@@ -27,7 +27,7 @@ use vestibule::auth::place::Place;
 use vestibule::auth::policy::pattern::PathPattern;
 use vestibule::auth::policy::route::{DefaultAccess, EncodedSlash, Route};
 use vestibule::auth::policy::rule::Rule;
-use vestibule::auth::policy::{Access, Destination, Policy, Unauthenticated};
+use vestibule::auth::policy::{Access, BearerUse, Destination, Policy, Unauthenticated};
 use vestibule::auth::presented::OpenSession;
 use vestibule::auth::sealed_cookie::{SealContext, SealedCookie};
 use vestibule::auth::secret::Secret;
@@ -232,6 +232,7 @@ fn gate() -> Gate {
             unauthenticated: Unauthenticated::Auto,
             encoded_slash: EncodedSlash::Refuse,
             origins: vec![],
+            bearer: BearerUse::Read,
             upstream: 0,
             body_bytes: None,
             response_timeout: None,
