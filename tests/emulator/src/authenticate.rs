@@ -5,13 +5,12 @@ use aws_lc_rs::error::Unspecified;
 use http::StatusCode;
 use serde_json::json;
 
-use crate::device;
 use crate::errors;
-use crate::events;
+use crate::grants::pending::{self, Progress};
+use crate::grants::{self, Asked};
 use crate::ids;
-use crate::rows::{Grant, Pair, Session};
+use crate::rows::{Pair, Session};
 use crate::sessions::{self, Standing};
-use crate::step_up::{self, Way};
 use crate::store::Store;
 use crate::switches::LateRefresh;
 use crate::wire::{Answer, Call, Fields, Reply};
@@ -31,11 +30,7 @@ pub(crate) fn answer(store: &mut Store, call: &Call) -> Answer {
     match fields.text("grant_type") {
         Some("authorization_code") => by_code(store, call, &fields, &client_id),
         Some("refresh_token") => by_refresh_token(store, call, &fields, &client_id),
-        Some("urn:ietf:params:oauth:grant-type:device_code") => {
-            let (session, pair) = device::exchange(store, call, &fields, &client_id)?;
-            success(store, &session, &pair)
-        }
-        Some(other) => Err(invalid_request(&format!("Grant type '{other}' is not supported."))),
+        Some(other) => grants::answer(store, call, &fields, &client_id, other),
         None => Err(invalid_request("grant_type is required.")),
     }
 }
@@ -77,15 +72,10 @@ fn by_code(store: &mut Store, call: &Call, fields: &Fields, client_id: &str) -> 
         (Some(challenge), Some(verifier)) if is_verifier(verifier) && ids::s256(verifier) == *challenge => {}
         (Some(_), Some(_) | None) => return Err(invalid_grant("The code verifier is missing or wrong.")),
     }
-    let Grant { user_id, authentication_method, connection_id, organization_id, .. } = &issued.grant;
-    let way = Way { method: authentication_method, connection_id: connection_id.as_deref() };
-    if let Some(refusal) = step_up::refusal(store, user_id, way, organization_id.as_deref()) {
-        return Err(refusal);
+    if store.users.get(&issued.grant.user_id).is_none() {
+        return Err(refused());
     }
-    note_sign_in(store, user_id).ok_or_else(refused)?;
-    let opened = sessions::open(store, client_id, issued.grant, fields, call.padding);
-    let (session, pair) = opened.map_err(cannot_sign)?;
-    success(store, &session, &pair)
+    pending::proceed(store, &Asked { call, fields, client_id }, Progress::of_code(issued))
 }
 
 fn by_refresh_token(store: &mut Store, call: &Call, fields: &Fields, client_id: &str) -> Answer {
@@ -116,41 +106,30 @@ fn by_refresh_token(store: &mut Store, call: &Call, fields: &Fields, client_id: 
         Some(id) => Some(id.to_owned()),
     };
     check_organization(store, &session, organization.as_deref())?;
+    let progress = Progress::of_session(&session, organization.clone());
+    pending::check(store, &Asked { call, fields, client_id }, &progress)?;
     let renewed = sessions::renew(store, session, organization, call.padding);
     let (session, pair) = renewed.map_err(cannot_sign)?;
     success(store, &session, &pair)
 }
 
-/// Whether the session may have tokens for this organization.
+/// Whether the session's person belongs to this organization.
 fn check_organization(store: &Store, session: &Session, organization: Option<&str>) -> Result<(), Reply> {
-    if let Some(id) = organization {
-        if store.organizations.get(id).is_none() {
-            return Err(errors::oauth("organization_not_found", "The organization was not found."));
-        }
-        if store.active_membership(&session.user_id, id).is_none() {
-            let text = "The user is not an active member of the organization.";
-            return Err(errors::oauth("organization_membership_not_found", text));
-        }
+    let Some(id) = organization else {
+        return Ok(());
+    };
+    if store.organizations.get(id).is_none() {
+        return Err(errors::oauth("organization_not_found", "The organization was not found."));
     }
-    let way = Way { method: &session.authentication_method, connection_id: session.connection_id.as_deref() };
-    step_up::refusal(store, &session.user_id, way, organization).map_or(Ok(()), Err)
+    if store.active_membership(&session.user_id, id).is_none() {
+        let text = "The user is not an active member of the organization.";
+        return Err(errors::oauth("organization_membership_not_found", text));
+    }
+    Ok(())
 }
 
-/// Notes the sign-in with the person; `None` when there is no such person any more.
-fn note_sign_in(store: &mut Store, user_id: &str) -> Option<()> {
-    let now_ms = store.clock.now_ms();
-    let tells = store.switches.user_updated_on_sign_in;
-    let user = store.users.get_mut(user_id)?;
-    user.last_sign_in_ms = Some(now_ms);
-    if tells {
-        user.updated_ms = now_ms;
-        let body = user.json();
-        events::note(store, "user.updated", body);
-    }
-    Some(())
-}
-
-fn success(store: &Store, session: &Session, pair: &Pair) -> Answer {
+/// The answer with tokens.
+pub(crate) fn success(store: &Store, session: &Session, pair: &Pair) -> Answer {
     let user =
         store.users.get(&session.user_id).ok_or_else(|| invalid_grant("Session has already ended."))?;
     let mut body = json!({
@@ -176,14 +155,14 @@ fn is_verifier(text: &str) -> bool {
     (43..=128).contains(&text.len()) && text.bytes().all(unreserved)
 }
 
-fn invalid_request(text: &str) -> Reply {
+pub(crate) fn invalid_request(text: &str) -> Reply {
     errors::oauth("invalid_request", text)
 }
 
-fn invalid_grant(text: &str) -> Reply {
+pub(crate) fn invalid_grant(text: &str) -> Reply {
     errors::oauth("invalid_grant", text)
 }
 
-fn cannot_sign(_: Unspecified) -> Reply {
+pub(crate) fn cannot_sign(_: Unspecified) -> Reply {
     errors::message(StatusCode::INTERNAL_SERVER_ERROR, "The token could not be signed.")
 }

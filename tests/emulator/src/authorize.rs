@@ -101,7 +101,7 @@ fn read(store: &Store, call: &Call) -> Result<Flow, Reply> {
         organization_id: None,
         login_hint: call.query("login_hint"),
         screen,
-        invited: call.query("invitation_token").is_some(),
+        invitation_token: call.query("invitation_token"),
         prompts_login: call.query("prompt").as_deref() == Some("login"),
         max_age,
         arrival: None,

@@ -3,9 +3,9 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::catalogue;
 use crate::clock::LAST_MS;
 use crate::deliveries;
-use crate::device;
 use crate::errors;
 use crate::events;
 use crate::ids;
@@ -68,12 +68,10 @@ fn behaviour(store: &mut Store, call: &Call, method: &str, path: &[&str]) -> Ans
         ("POST", ["switches"]) => switches::set(store, call)?,
         ("GET", ["lifetimes"]) => json!(store.lifetimes),
         ("POST", ["lifetimes"]) => switches::set_lifetimes(store, call)?,
-        ("POST", ["organizations", organization]) => switches::set_rules(store, call, organization)?,
         ("POST", ["roles", slug]) => switches::set_role(store, call, slug)?,
-        ("POST", ["devices", user_code]) => return device::decide(store, call, user_code),
         ("POST", ["events"]) => return events::push(store, call),
         ("GET", ["webhooks", "deliveries"]) => return Ok(deliveries::list(store, call)),
-        (_, _) => return Err(errors::not_found()),
+        (_, _) => return catalogue::control::answer(store, call, method, path),
     };
     Ok(Reply::ok(&body))
 }

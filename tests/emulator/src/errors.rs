@@ -1,7 +1,7 @@
 //! The shapes in which WorkOS says no (<https://workos.com/docs/reference/errors>).
 
 use http::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::wire::Reply;
 
@@ -42,5 +42,15 @@ pub(crate) fn unknown(what: &str, id: &str) -> Reply {
 
 /// `422`: a parameter that cannot be.
 pub(crate) fn invalid(text: &str) -> Reply {
-    coded(StatusCode::UNPROCESSABLE_ENTITY, "invalid_request_parameters", text)
+    refused_parameters(text, &json!({ "code": "invalid", "message": text }))
+}
+
+/// `422`: this parameter cannot be so.
+pub(crate) fn invalid_field(field: &str, text: &str) -> Reply {
+    refused_parameters(text, &json!({ "code": "invalid", "field": field, "message": text }))
+}
+
+fn refused_parameters(text: &str, inner: &Value) -> Reply {
+    let body = json!({ "code": "invalid_request_parameters", "message": text, "errors": [inner] });
+    Reply::json(StatusCode::UNPROCESSABLE_ENTITY, &body)
 }

@@ -34,6 +34,24 @@ pub(crate) fn note(store: &mut Store, name: &str, data: Value) {
     publish(store, Event { id, name: name.to_owned(), created_ms: now_ms, client_id: None, data });
 }
 
+/// An attempt to show something: a way of signing in, or a step after it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Attempt<'a> {
+    /// `magic_auth`, `password`, `mfa` and so on.
+    pub(crate) kind: &'a str,
+    pub(crate) email: &'a str,
+    pub(crate) ip_address: Option<&'a str>,
+    pub(crate) user_agent: Option<&'a str>,
+    /// `code` and `message` of what went wrong.
+    pub(crate) failure: Option<(&'a str, &'a str)>,
+}
+
+/// Notes `authentication.{kind}_succeeded` or `…_failed`.
+pub(crate) fn note_attempt(store: &mut Store, attempt: &Attempt<'_>) {
+    let (name, data) = attempt.event(store);
+    note(store, &name, data);
+}
+
 /// Notes that a person has shown who they are. Impersonation and methods without an event pass silently.
 pub(crate) fn note_authentication(store: &mut Store, arrival: &Arrival, organization_id: Option<&str>) {
     let kind = match arrival.authentication_method.as_str() {
@@ -44,20 +62,21 @@ pub(crate) fn note_authentication(store: &mut Store, arrival: &Arrival, organiza
         other if other.ends_with("OAuth") => "oauth",
         _ => return,
     };
-    let mut data = success_of(store, kind, &arrival.user_id);
+    let email = email_of(store, &arrival.user_id);
+    let (name, mut data) = on_page(kind, &email).event(store);
     if let Some(members) = data.as_object_mut().filter(|_| kind == "sso") {
         let connection_id = &arrival.connection_id;
         let sso =
             json!({ "organization_id": organization_id, "connection_id": connection_id, "session_id": null });
         members.insert("sso".to_owned(), sso);
     }
-    note(store, &format!("authentication.{kind}_succeeded"), data);
+    note(store, &name, data);
 }
 
-/// Notes that a person has taken one more step of authentication: `mfa`, `email_verification`.
+/// Notes that a person has taken one more step on WorkOS' own page: `mfa`, `email_verification`.
 pub(crate) fn note_step(store: &mut Store, kind: &str, user_id: &str) {
-    let data = success_of(store, kind, user_id);
-    note(store, &format!("authentication.{kind}_succeeded"), data);
+    let email = email_of(store, user_id);
+    note_attempt(store, &on_page(kind, &email));
 }
 
 /// `POST events` of the control interface: any event, as if it had happened at WorkOS.
@@ -92,8 +111,9 @@ pub(crate) fn list(store: &Store, call: &Call) -> Answer {
             return Ok(None);
         };
         let instant = parse_rfc3339(&text).filter(|_| text.ends_with('Z')).map(Some);
-        instant
-            .ok_or_else(|| errors::invalid(&format!("{name} must be an RFC 3339 timestamp in UTC, with Z.")))
+        instant.ok_or_else(|| {
+            errors::invalid_field(name, &format!("{name} must be an RFC 3339 timestamp in UTC, with Z."))
+        })
     };
     let (start, end) = (bound("range_start")?, bound("range_end")?);
     let wanted = |event: &Event| {
@@ -134,14 +154,30 @@ fn publish(store: &mut Store, mut event: Event) -> Event {
     event
 }
 
-/// The data of an `authentication.…_succeeded` event. The browser's address is not known here.
-fn success_of(store: &Store, kind: &str, user_id: &str) -> Value {
-    json!({
-        "type": kind,
-        "status": "succeeded",
-        "user_id": user_id,
-        "email": store.users.get(user_id).map(|user| &user.email),
-        "ip_address": null,
-        "user_agent": null,
-    })
+/// A success on WorkOS' own page. The browser's address is not known here.
+fn on_page<'a>(kind: &'a str, email: &'a str) -> Attempt<'a> {
+    Attempt { kind, email, ip_address: None, user_agent: None, failure: None }
+}
+
+fn email_of(store: &Store, user_id: &str) -> String {
+    store.users.get(user_id).map(|user| user.email.clone()).unwrap_or_default()
+}
+
+impl Attempt<'_> {
+    /// The name and the data of the event.
+    fn event(&self, store: &Store) -> (String, Value) {
+        let status = if self.failure.is_some() { "failed" } else { "succeeded" };
+        let mut data = json!({
+            "type": self.kind,
+            "status": status,
+            "user_id": store.user_by_email(self.email).map(|user| &user.id),
+            "email": self.email,
+            "ip_address": self.ip_address,
+            "user_agent": self.user_agent,
+        });
+        if let (Some(members), Some((code, message))) = (data.as_object_mut(), self.failure) {
+            members.insert("error".to_owned(), json!({ "code": code, "message": message }));
+        }
+        (format!("authentication.{}_{status}", self.kind), data)
+    }
 }

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::rows::User;
+use crate::rows::{Grant, User};
+use crate::step_up::{SecondFactor, Way};
 use crate::store::Store;
 
 /// An authorization request that has passed the checks and waits for its person.
@@ -19,7 +20,7 @@ pub(crate) struct Flow {
     pub(crate) organization_id: Option<String>,
     pub(crate) login_hint: Option<String>,
     pub(crate) screen: Screen,
-    pub(crate) invited: bool,
+    pub(crate) invitation_token: Option<String>,
     pub(crate) prompts_login: bool,
     /// Seconds.
     pub(crate) max_age: Option<u64>,
@@ -74,15 +75,19 @@ impl Flow {
 }
 
 impl Arrival {
-    /// A person who authenticates at this moment.
+    /// A person who authenticates at this moment, as the request has it.
     pub(crate) fn now(store: &Store, flow: &Flow, user: &User) -> Self {
-        let method = flow.provider.clone().filter(|_| !flow.is_hosted());
+        Self::on_page(store, user).sent_through(store, flow)
+    }
+
+    /// A person who authenticates at this moment in their own way.
+    pub(crate) fn on_page(store: &Store, user: &User) -> Self {
         Self {
             user_id: user.id.clone(),
             browser: None,
             organization_id: None,
-            authentication_method: method.unwrap_or_else(|| user.authentication_method.clone()),
-            connection_id: flow.connection_id.clone(),
+            authentication_method: user.authentication_method.clone(),
+            connection_id: None,
             auth_time_ms: store.clock.now_ms(),
             proof: Proof::Now,
         }
@@ -98,6 +103,29 @@ impl Arrival {
             self.authenticate(store, provider, flow.connection_id.clone());
         }
         self
+    }
+
+    /// What a code for them stands for.
+    pub(crate) fn grant(self, organization_id: Option<String>) -> Grant {
+        Grant {
+            user_id: self.user_id,
+            organization_id,
+            browser: self.browser,
+            authentication_method: self.authentication_method,
+            connection_id: self.connection_id,
+            impersonator: None,
+            auth_time_ms: self.auth_time_ms,
+        }
+    }
+
+    /// How they came in, as far as it matters for what is asked of them.
+    pub(crate) fn way(&self) -> Way<'_> {
+        Way {
+            user_id: &self.user_id,
+            method: &self.authentication_method,
+            connection_id: self.connection_id.as_deref(),
+            second_factor: SecondFactor::OnFile,
+        }
     }
 
     /// The person authenticates once more, in this way.

@@ -3,11 +3,12 @@
 use http::Method;
 
 use crate::browser;
+use crate::catalogue::invitations;
 use crate::events;
 use crate::flow::{Arrival, Flow, Proof, Screen};
 use crate::ids;
 use crate::pages;
-use crate::rows::{Code, Grant, Membership, MembershipStatus};
+use crate::rows::{Code, Grant, Membership, MembershipStatus, Steps};
 use crate::step_up;
 use crate::store::Store;
 use crate::users;
@@ -40,6 +41,7 @@ pub(crate) fn arrive(
     mut arrival: Arrival,
     chosen: Option<String>,
 ) -> Reply {
+    accept_invitation(store, &mut flow, &arrival);
     let memberships = active_memberships(store, &arrival.user_id);
     let belongs = |id: &str| memberships.iter().any(|membership| membership.organization_id == id);
     let remembered = arrival.organization_id.clone().filter(|id| belongs(id));
@@ -64,17 +66,9 @@ pub(crate) fn arrive(
     if arrival.proof == Proof::Now {
         events::note_authentication(store, &arrival, organization_id.as_deref());
     }
-    let browser = arrival.browser.clone().unwrap_or_else(ids::opaque);
+    let browser = arrival.browser.get_or_insert_with(ids::opaque).clone();
     browser::remember(store, &browser, &arrival, organization_id.clone());
-    let grant = Grant {
-        user_id: arrival.user_id,
-        organization_id,
-        browser: Some(browser.clone()),
-        authentication_method: arrival.authentication_method,
-        connection_id: arrival.connection_id,
-        impersonator: None,
-        auth_time_ms: arrival.auth_time_ms,
-    };
+    let grant = arrival.grant(organization_id);
     let reply = succeed(store, &flow, grant);
     browser::with_cookie(store, reply, &browser)
 }
@@ -82,6 +76,10 @@ pub(crate) fn arrive(
 /// Back to the callback with a code.
 pub(crate) fn succeed(store: &mut Store, flow: &Flow, grant: Grant) -> Reply {
     let code = issue_code(store, &flow.client_id, flow.challenge.clone(), grant);
+    let straight = flow.provider.as_deref().is_some_and(|provider| provider.ends_with("OAuth"));
+    if let Some(issued) = store.codes.get_mut(&code).filter(|_| straight) {
+        issued.steps = Steps::Application;
+    }
     back(store, flow, &[("code", &code)])
 }
 
@@ -100,7 +98,7 @@ pub(crate) fn issue_code(
     let issued_ms = store.clock.now_ms();
     let code = ids::ulid(issued_ms);
     let client_id = client_id.to_owned();
-    store.codes.insert(code.clone(), Code { client_id, challenge, issued_ms, grant });
+    store.codes.insert(code.clone(), Code { client_id, challenge, issued_ms, steps: Steps::Hosted, grant });
     code
 }
 
@@ -147,7 +145,9 @@ fn submit(store: &mut Store, mut flow: Flow, fields: &Fields) -> Reply {
         None => flow.arrival.take(),
         Some(typed) => match store.user(typed).map(|user| Arrival::now(store, &flow, user)) {
             Some(arrival) => Some(arrival),
-            None if (flow.screen == Screen::SignUp || flow.invited) && typed.contains('@') => {
+            None if (flow.screen == Screen::SignUp || flow.invitation_token.is_some())
+                && typed.contains('@') =>
+            {
                 // The hosted page verifies the address before it goes on.
                 let id = users::add(store, typed, users::Change::verified());
                 store.users.get(&id).map(|user| Arrival::now(store, &flow, user))
@@ -161,6 +161,17 @@ fn submit(store: &mut Store, mut flow: Flow, fields: &Fields) -> Reply {
     match arrival {
         Some(arrival) => arrive(store, flow, arrival, named),
         None => show(store, flow),
+    }
+}
+
+/// An invitation that is good makes a member of the person, and chooses its organization for them.
+fn accept_invitation(store: &mut Store, flow: &mut Flow, arrival: &Arrival) {
+    let token = flow.invitation_token.take();
+    let user = store.users.get(&arrival.user_id).cloned();
+    if let (Some(token), Some(user)) = (token, user)
+        && let Ok(Some(organization_id)) = invitations::redeem(store, &token, &user)
+    {
+        flow.organization_id.get_or_insert(organization_id);
     }
 }
 

@@ -10,6 +10,9 @@ const CROCKFORD: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 /// The alphabet of refresh tokens.
 const ALPHANUMERIC: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
+/// The alphabet of codes that people type: no vowels, so no words (RFC 8628 §6.1).
+const CONSONANTS: &[u8; 20] = b"BCDFGHJKLMNPQRSTVWXZ";
+
 /// Characters of a refresh token or another opaque secret.
 const OPAQUE_LENGTH: usize = 28;
 
@@ -29,6 +32,24 @@ pub(crate) fn ulid(now_ms: u64) -> String {
 pub(crate) fn opaque() -> String {
     let random: [u8; OPAQUE_LENGTH] = random();
     random.iter().map(|byte| letter(ALPHANUMERIC, u128::from(*byte) % 62)).collect()
+}
+
+/// A new six-digit code, as mails carry it.
+pub(crate) fn six_digits() -> String {
+    format!("{:06}", u64::from_be_bytes(random()) % 1_000_000)
+}
+
+/// A new code a person types from one screen into another: consonants in two groups of four.
+pub(crate) fn user_code() -> String {
+    let letters: [u8; 8] = random();
+    let mut code: String = letters.iter().map(|byte| letter(CONSONANTS, u128::from(*byte) % 20)).collect();
+    code.insert(4, '-');
+    code
+}
+
+/// A new secret of so many bytes.
+pub(crate) fn secret<const N: usize>() -> [u8; N] {
+    random()
 }
 
 /// SHA-256 in unpadded base64url: the S256 challenge of a verifier (RFC 7636 §4.2).

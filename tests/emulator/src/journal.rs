@@ -17,12 +17,18 @@ const KEPT_ENTRIES: usize = 10_000;
 const KEPT_COUNTS: usize = 2_000;
 
 /// Fields whose value is never written down.
-const SECRET_FIELDS: [&str; 11] = [
+const SECRET_FIELDS: [&str; 17] = [
+    "device_code",
+    "new_password",
+    "password_hash",
+    "token",
+    "totp_secret",
+    "user_code",
+    "value",
     "client_secret",
     "code",
     "code_verifier",
     "code_challenge",
-    "device_code",
     "refresh_token",
     "password",
     "pending_authentication_token",
@@ -100,7 +106,7 @@ impl Journal {
             at_ms: now_ms,
             request_id: request_id.to_owned(),
             method: call.method.to_string(),
-            path: call.path.clone(),
+            path: without_token(&call.path),
             grant_type,
             query: without_secrets(&query),
             fields: without_secrets(&fields),
@@ -141,11 +147,11 @@ impl Journal {
     }
 
     fn count(&mut self, call: &Call, grant_type: Option<&str>) {
-        let path = without_ids(&call.path);
+        let path = without_ids(&without_token(&call.path));
         if self.paths.len() < KEPT_COUNTS || self.paths.contains_key(&path) {
             self.paths.entry(path).or_default().calls += 1;
         }
-        let mut name = format!("{} {}", call.method, call.path);
+        let mut name = format!("{} {}", call.method, without_token(&call.path));
         if let Some(grant_type) = grant_type {
             name = format!("{name} {grant_type}");
         }
@@ -163,6 +169,15 @@ fn without_ids(path: &str) -> String {
     };
     let segments = path.split('/').map(|segment| if is_id(&segment) { "{id}" } else { segment });
     segments.collect::<Vec<_>>().join("/")
+}
+
+/// The path of a call, without the invitation token it may end in.
+fn without_token(path: &str) -> String {
+    const BY_TOKEN: &str = "/by_token/";
+    match path.split_once(BY_TOKEN) {
+        Some((before, token)) => format!("{before}{BY_TOKEN}{}", ids::fingerprint(token)),
+        None => path.to_owned(),
+    }
 }
 
 fn without_secrets(fields: &Fields) -> Map<String, Value> {

@@ -26,12 +26,15 @@
 //! | --- | --- |
 //! | `GET /user_management/authorize` | `302` to the callback, or to the hosted page below |
 //! | `GET, POST /user_management/authkit` | the hosted sign-in page; a form with `flow` and one of `user` (id or e-mail), `email`, `cancel`; then `organization` (id or name) for people with several |
-//! | `POST /user_management/authenticate` | grants `authorization_code` and `refresh_token`, JSON or form |
-//! | `POST /user_management/authorize/device` | device codes, exchanged with the grant of RFC 8628; the control interface lets a device in |
+//! | `POST /user_management/authenticate` | every grant but Radar's, JSON or form: codes, refresh tokens, passwords, Magic Auth, e-mail verification, TOTP, organization selection, devices |
+//! | `POST /user_management/authorize/device`, `GET, POST /user_management/device` | device codes; the page that lets a device in, a form with `user_code` and one of `user` (id or e-mail), `deny`; then `organization` |
+//! | `GET /sso/authorize`, `GET, POST /sso/provider`, `POST /sso/token`, `GET /sso/profile` | the standalone SSO API; the page is a form with `flow` and one of `email`, `cancel` |
+//! | `POST /passwordless/sessions`, `…/{id}/send`, `GET /passwordless/open` | Magic Link; opening the link burns it |
 //! | `GET /sso/jwks/{client_id}` | the client's public keys |
 //! | `GET /user_management/sessions/logout`, `POST …/sessions/revoke` | browser sign-out, kill switch |
 //! | `/user_management/users…`, `/organizations…`, `/user_management/organization_memberships…`, `/user_management/redirect_uris`, `/events` | management, with the API key as bearer |
 //! | `/webhook_endpoints…` | list, create, change, delete; `http` addresses only |
+//! | `/user_management/magic_auth…`, `…/email_verification…`, `…/password_reset…`, `…/invitations…`, `/auth/…`, `/api_keys/…` | the same, for codes, resets, invitations, second factors and customers' keys |
 //! | `/_control` | time, faults, keys and the journal (below); not WorkOS |
 //!
 //! A `login_hint` that names a known person signs them in at once (see [`Settings::auto_login_hint`]).
@@ -44,26 +47,43 @@
 //!
 //! | what happens | events, in this order |
 //! | --- | --- |
-//! | a person shows who they are | `authentication.{magic_auth,oauth,passkey,password,sso}_succeeded`, without the browser's address; `…mfa_succeeded`, `…email_verification_succeeded` with a step-up; none when the browser is remembered or somebody impersonates |
-//! | a code is exchanged | `user.updated` if so switched, `session.created` |
+//! | a person shows who they are | `authentication.{magic_auth,oauth,passkey,password,sso}_succeeded`, on WorkOS' own pages without the browser's address; `…mfa_succeeded`, `…email_verification_succeeded` with a step; `…_failed` for a wrong password or code in the grants; none when the browser is remembered or somebody impersonates |
+//! | a sign-in is complete | `user.updated` if so switched, `session.created` |
 //! | sign-out, revocation | `session.revoked`; none when a session runs out |
 //! | a membership | `organization_membership.created`, `.updated`, `.deleted`; a deactivation begins with `session.revoked` for the sessions in that organization |
 //! | a person | `user.created`, `user.updated`; a deletion is `session.revoked`, `organization_membership.deleted`, `user.deleted` |
 //! | an organization goes | `organization_membership.deleted`, `organization.deleted`; its sessions fail at their next refresh |
 //! | `POST roles/{slug}` | `role.updated` |
+//! | a code, a reset, an invitation, a customer's key | `magic_auth.created`, `email_verification.created`, `password_reset.{created,succeeded}`, `invitation.{created,accepted,resent,revoked}`, `api_key.{created,updated,revoked}`, without their secrets |
 //!
 //! Every event goes to the endpoints that want it, signed by the emulator's clock. A refused webhook
 //! (anything but 2xx, or no answer within ten real seconds) is sent again after 5, 15, 30, 60, 120 and
 //! 240 seconds of the emulator's time, then given up.
 //!
-//! # Step-ups
+//! # Steps of a sign-in
 //!
-//! [`SignInRules`] say what an organization asks of a session, at the exchange of a code and at every
-//! refresh: `sso_required`, `organization_authentication_methods_required`,
-//! `email_verification_required`, `mfa_enrollment`, checked in this order; a refused refresh spends
-//! nothing. `POST users/{…}` with `step_up` asks one of them of a person, whatever the organization.
-//! An authorization with the provider `authkit` does what is missing without asking; one through the
-//! organization's connection fulfils `sso_required`. Either ends what was asked of the person.
+//! [`EnvironmentPolicy`], [`UserPolicy`] and [`OrganizationPolicy`] decide what a sign-in needs beside
+//! its first factor, in this order: a verified address (`email_verification_required`, unless the way in
+//! vouches for it), a second factor (`mfa_challenge`, or `mfa_enrollment` for who has none), the choice
+//! of one of several organizations (`organization_selection_required`), and what the organization asks
+//! for: `sso_required`, `organization_authentication_methods_required`, a verified address, a second
+//! factor. It is the same for every grant, for every exchange of a code and, but for the choice, for
+//! every refresh; a refused refresh spends nothing. SSO and passkeys need no second factor.
+//!
+//! WorkOS' own pages (provider `authkit`, the page for devices) do what is missing without asking: they
+//! verify the address, enroll an authenticator, go through the connection. An authorization straight to
+//! a connection or to a social provider does not; there, and in the other grants, the application takes
+//! the steps, with a pending authentication token where WorkOS gives one. Such a token is good until its
+//! step is done, for ten minutes; a wrong code leaves it as it is. Who comes
+//! from such a page, or renews a session, counts as having shown the second factor they have.
+//!
+//! `POST users/{…}` with `step_up` asks one step of a person at their next exchange or refresh, whatever
+//! the organization, until they take it or go through an authorization.
+//!
+//! Six digits by mail are good once, for ten minutes and five guesses; a newer code takes the place of
+//! an older one. Mails of one kind go to one address three times a minute. A challenge takes five wrong
+//! guesses; TOTP is RFC 6238 with one step of tolerance. A device code lives for five minutes. WorkOS
+//! documents no number of guesses and no lifetime of a pending token: those are the emulator's own.
 //!
 //! # Control
 //!
@@ -82,14 +102,18 @@
 //! | `POST impersonate` `{"user","impersonator":{"email","reason"?},"organization"?,"redirect_uri"?,"through"?}` | `"through":"callback"` (default) gives a callback URL without `state`; `"sign_in_endpoint"` gives the app's sign-in endpoint and lets the next authorization be that impersonation |
 //! | `POST sessions/{id}/revoke` | ends a session |
 //! | `GET requests`, `DELETE requests` | the journal of API calls (`?path=`, `?grant_type=` filter), `counts` by method, path and grant, and `paths`: calls and statuses by path with `{id}` for ids; empties it |
-//! | `POST organizations/{id or name}` | its [`SignInRules`]; what is not named stays |
 //! | `POST roles/{slug}` `{"permissions":[…]}` | what a role gives beside the membership's own permissions |
 //! | `GET lifetimes`, `POST lifetimes` | [`Lifetimes`]; `session_seconds` holds for sessions opened from now on, the others at once |
 //! | `GET switches`, `POST switches` | the choices below; what is not named stays |
 //! | `POST events` `{"event","data","id"?,"created_ms"?,"client_id"?}` | an event as if it had happened, with webhooks |
-//! | `POST devices/{user code}` `{"user","organization"?}` or `{"deny":true}` | lets a device in, or not |
 //! | `GET webhooks/deliveries` | what was sent where, with every answer (`?event_id=`, `?event=`, `?endpoint_id=`, `?state=` filter: `waiting`, `sending`, `delivered`, `failed`) |
 //! | `POST webhooks/deliver` | sends by hand, one after the other; answers when all are answered, with their statuses |
+//! | `GET inbox` (`?to=`), `GET inbox/page`, `DELETE inbox` | the mails (and text messages) WorkOS would have sent, oldest first, as JSON or as a page; empties it |
+//! | `POST sign_in` | which ways in there are: `magic_auth`, `password`, `sign_up`, `mfa_required`, `sends_per_minute` (0 is without limit) |
+//! | `POST users/{…}/sign_in` | `password` (`null` takes it away), `mfa_required`, `email_verification_required` |
+//! | `POST organizations/{id or name}/sign_in`, or without `/sign_in` | its [`OrganizationPolicy`]: `sso`: `"optional"`, `"required"` (`sso_required` names the connection), `"required_bare"` (only a message); `allowed_methods`, `email_verification_required`, `mfa_required`; what is not named stays; `sso_required`: `true` and `false` stand for `required` and `optional` |
+//! | `GET devices`, `POST devices/{user code}` `{"user","organization"?}` or `{"deny":true}` | device requests; lets one in, or not |
+//! | `GET totp` (`?secret=`, base 32) | what an authenticator application shows at this moment |
 //! | `GET state` | people, memberships and sessions with their refresh tokens' standing |
 //!
 //! The switches, with their defaults first:
@@ -98,7 +122,7 @@
 //! | --- | --- |
 //! | `user_updated_on_sign_in` | `false`; `true`: a sign-in tells its `last_sign_in_at` as `user.updated` |
 //! | `late_refresh` | `refused`; `ends_session`: a spent refresh token that returns after the replay window ends its session |
-//! | `step_ups` | `bad_request`: `400` with `error`; `forbidden`: `403` with `code` (`email_verification_required` is always the latter) |
+//! | `step_ups` | `bad_request`: `400` with `error`; `forbidden`: `403` with `code`; of `sso_required`, `organization_authentication_methods_required`, and `mfa_enrollment` at a refresh, the others are always the latter |
 //! | `listed_sessions` | `all`; `active`: a person's list leaves out sessions that have ended |
 //! | `webhooks` | `sent`; `held`: they wait for `webhooks/deliver` |
 //! | `rate_limits` | `null`; `{"all":6000,"reads":1000,"writes":500}`, or other numbers: calls of an API key per minute, `GET`s and others under `/user_management` per ten seconds, then `429` with `Retry-After` |
@@ -122,15 +146,17 @@
 mod authenticate;
 mod authorize;
 mod browser;
+mod catalogue;
+mod certificates;
 mod clock;
 mod control;
 mod deliveries;
-mod device;
 mod emulator;
 mod errors;
 mod events;
 mod faults;
 mod flow;
+mod grants;
 mod hosted;
 mod ids;
 mod journal;
@@ -139,6 +165,7 @@ mod lists;
 mod mutations;
 mod organizations;
 mod pages;
+mod policy;
 mod post;
 mod redirects;
 mod router;
@@ -146,6 +173,7 @@ mod rows;
 mod seed;
 mod server;
 mod sessions;
+mod sso;
 mod state;
 mod step_up;
 mod store;
@@ -159,6 +187,8 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
+pub use crate::catalogue::ApiKeySeed;
 pub use crate::emulator::{Emulator, Settings};
-pub use crate::seed::{ClientSeed, Lifetimes, MembershipSeed, OrganizationSeed, Seed, SignInRules, UserSeed};
+pub use crate::policy::{EnvironmentPolicy, OrganizationPolicy, SsoPolicy, UserPolicy};
+pub use crate::seed::{ClientSeed, Lifetimes, MembershipSeed, OrganizationSeed, Seed, UserSeed};
 pub use crate::seed::{DEMO_API_KEY, DEMO_CLIENT_ID, WebhookSeed};

@@ -9,7 +9,7 @@ use crate::errors;
 use crate::events;
 use crate::ids;
 use crate::lists::{self, Order};
-use crate::rows::{Membership, MembershipStatus, Organization};
+use crate::rows::{Membership, MembershipStatus, Organization, User};
 use crate::sessions;
 use crate::store::Store;
 use crate::wire::{self, Answer, Call, Reply};
@@ -40,7 +40,8 @@ pub(crate) fn delete(store: &mut Store, id: &str) -> Answer {
 pub(crate) fn list_memberships(store: &Store, call: &Call) -> Answer {
     let (user, organization) = (call.query("user_id"), call.query("organization_id"));
     if user.is_none() && organization.is_none() {
-        return Err(errors::invalid("Either user_id or organization_id is required."));
+        let text = "Either user_id or organization_id is required.";
+        return Err(errors::coded(StatusCode::BAD_REQUEST, "missing_user_id_or_organization_id", text));
     }
     let statuses = call.query_all("statuses");
     if statuses.iter().any(|name| !["active", "inactive", "pending"].contains(&name.as_str())) {
@@ -66,7 +67,7 @@ pub(crate) fn read_membership(store: &Store, id: &str) -> Answer {
     Ok(Reply::ok(&find_membership(store, id)?.answer(store)))
 }
 
-/// `POST /user_management/organization_memberships`.
+/// `POST /user_management/organization_memberships`; one that was deactivated is active again.
 pub(crate) fn create_membership(store: &mut Store, call: &Call) -> Answer {
     #[derive(Deserialize)]
     struct New {
@@ -79,10 +80,13 @@ pub(crate) fn create_membership(store: &mut Store, call: &Call) -> Answer {
     let user = store.users.get(&new.user_id).map(|user| user.id.clone());
     let user = user.ok_or_else(|| errors::unknown("User", &new.user_id))?;
     read(store, &new.organization_id)?;
-    if store.membership(&user, &new.organization_id).is_some() {
+    let known = store.membership(&user, &new.organization_id).cloned();
+    if known.as_ref().is_some_and(|known| known.status != MembershipStatus::Inactive) {
         return Err(errors::invalid("The user is a member of the organization already."));
     }
-    let mut membership = Membership::new(&user, &new.organization_id, store.clock.now_ms());
+    let new_one = || Membership::new(&user, &new.organization_id, store.clock.now_ms());
+    let mut membership = known.unwrap_or_else(new_one);
+    membership.status = MembershipStatus::Active;
     membership.roles = new.roles.slugs().unwrap_or_else(|| vec!["member".to_owned()]);
     Ok(Reply { status: StatusCode::CREATED, ..put(store, membership) })
 }
@@ -100,9 +104,13 @@ pub(crate) fn update_membership(store: &mut Store, call: &Call, id: &str) -> Ans
 pub(crate) fn set_status(store: &mut Store, id: &str, status: MembershipStatus) -> Answer {
     let mut membership = find_membership(store, id)?.clone();
     if membership.status == MembershipStatus::Pending {
-        let change = if status == MembershipStatus::Active { "reactivate" } else { "deactivate" };
-        let code = format!("cannot_{change}_pending_organization_membership");
-        return Err(errors::coded(StatusCode::BAD_REQUEST, &code, "The membership is still pending."));
+        let verb = if status == MembershipStatus::Active { "reactivate" } else { "deactivate" };
+        let code = format!("cannot_{verb}_pending_organization_membership");
+        let text = format!("A pending organization membership cannot be {verb}d.");
+        return Err(errors::coded(StatusCode::BAD_REQUEST, &code, &text));
+    }
+    if membership.status == status {
+        return Ok(Reply::ok(&membership.answer(store)));
     }
     membership.status = status;
     Ok(put(store, membership))
@@ -213,6 +221,7 @@ impl Membership {
             "role": roles.first(),
             "roles": roles,
             "custom_attributes": {},
+            "user": store.users.get(&self.user_id).map(User::json),
             "created_at": rfc3339(self.created_ms),
             "updated_at": rfc3339(self.updated_ms),
         })

@@ -8,7 +8,7 @@ use crate::store::Store;
 use crate::wire::Reply;
 
 /// People offered on the page; others can be typed.
-const OFFERED_PEOPLE: usize = 20;
+pub(crate) const OFFERED_PEOPLE: usize = 20;
 
 const STYLE: &str = "\
 :root{color-scheme:light dark;font:1rem/1.5 system-ui,sans-serif}\
@@ -79,7 +79,8 @@ fn form(flow: &str) -> String {
     )
 }
 
-fn page(status: StatusCode, title: &str, body: &str) -> Reply {
+/// A whole page; `body` is HTML already.
+pub(crate) fn page(status: StatusCode, title: &str, body: &str) -> Reply {
     let page = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
@@ -89,7 +90,8 @@ fn page(status: StatusCode, title: &str, body: &str) -> Reply {
     Reply::html(status, page)
 }
 
-fn escape(text: &str) -> String {
+/// Text as HTML, for content and attributes.
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

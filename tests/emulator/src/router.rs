@@ -6,11 +6,12 @@ use serde_json::json;
 use crate::authenticate;
 use crate::authorize;
 use crate::browser;
+use crate::catalogue;
 use crate::clock::rfc3339;
 use crate::control;
-use crate::device;
 use crate::errors;
 use crate::events;
+use crate::grants::device;
 use crate::hosted;
 use crate::ids;
 use crate::lists::{self, Order};
@@ -18,6 +19,7 @@ use crate::organizations;
 use crate::redirects;
 use crate::rows::MembershipStatus;
 use crate::sessions;
+use crate::sso;
 use crate::store::Store;
 use crate::users;
 use crate::webhooks;
@@ -31,9 +33,18 @@ pub(crate) fn answer(store: &mut Store, call: &Call) -> Reply {
         ("GET", ["user_management", "authorize"]) => authorize::answer(store, call),
         ("GET" | "POST", ["user_management", "authkit"]) => hosted::answer(store, call),
         ("POST", ["user_management", "authenticate"]) => authenticate::answer(store, call),
-        ("POST", ["user_management", "authorize", "device"]) => device::begin(store, call),
         ("GET", ["user_management", "sessions", "logout"]) => browser::logout(store, call),
         ("GET", ["sso", "jwks", client_id]) => jwks(store, client_id),
+        ("GET" | "POST", ["user_management", "device"]) => device::page(store, call),
+        ("POST", ["user_management", "authorize", "device"]) => device::begin(store, call),
+        ("GET" | "POST", ["user_management", "password_reset", "page"]) => {
+            catalogue::reset::page(store, call)
+        }
+        ("GET", ["sso", "authorize"]) => sso::authorize(store, call),
+        ("GET" | "POST", ["sso", "provider"]) => sso::page::answer(store, call),
+        ("POST", ["sso", "token"]) => sso::token::exchange(store, call),
+        ("GET", ["sso", "profile"]) => sso::token::profile(store, call),
+        ("GET", ["passwordless", "open"]) => sso::magic_link::open(store, call),
         (method, ["_control", rest @ ..]) => control::answer(store, call, method, rest),
         (method, path) => managed(store, call, method, path),
     };
@@ -41,7 +52,7 @@ pub(crate) fn answer(store: &mut Store, call: &Call) -> Reply {
 }
 
 /// What an endpoint does once the key has been checked.
-type Handler<'a> = Box<dyn FnOnce(&mut Store) -> Answer + 'a>;
+pub(crate) type Handler<'a> = Box<dyn FnOnce(&mut Store) -> Answer + 'a>;
 
 /// The endpoints that need the API key.
 fn managed(store: &mut Store, call: &Call, method: &str, path: &[&str]) -> Answer {
@@ -73,7 +84,7 @@ fn directory<'a>(call: &'a Call, method: &str, path: &[&'a str]) -> Option<Handl
         ("GET", &["organizations", id]) => Box::new(move |store| organizations::read(store, id)),
         ("DELETE", &["organizations", id]) => Box::new(move |store| organizations::delete(store, id)),
         ("GET", ["events"]) => Box::new(|store| events::list(store, call)),
-        _ => return None,
+        _ => return catalogue::routes::handler(call, method, path),
     })
 }
 

@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::seed::{ClientSeed, SignInRules};
+use crate::policy::{OrganizationPolicy, UserPolicy};
+use crate::seed::ClientSeed;
 use crate::step_up::StepUp;
 use crate::tokens::Keys;
 
@@ -25,14 +26,17 @@ pub(crate) struct User {
     pub(crate) email_verified: bool,
     pub(crate) first_name: Option<String>,
     pub(crate) last_name: Option<String>,
+    /// The whole name, when it was given as such.
+    pub(crate) full_name: Option<String>,
     pub(crate) profile_picture_url: Option<String>,
     pub(crate) external_id: Option<String>,
     pub(crate) locale: Option<String>,
     pub(crate) metadata: Map<String, Value>,
     pub(crate) claims: Map<String, Value>,
     pub(crate) authentication_method: String,
-    pub(crate) mfa_enrolled: bool,
-    /// What the next refresh asks for, until the person goes through an authorization.
+    /// What a sign-in of theirs needs; without the password, which is kept apart.
+    pub(crate) sign_in: UserPolicy,
+    /// What the next exchange or refresh asks for, until the person goes through an authorization.
     pub(crate) step_up: Option<StepUp>,
     pub(crate) last_sign_in_ms: Option<u64>,
     pub(crate) created_ms: u64,
@@ -45,7 +49,7 @@ pub(crate) struct Organization {
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) connection_id: Option<String>,
-    pub(crate) sign_in: SignInRules,
+    pub(crate) sign_in: OrganizationPolicy,
     pub(crate) created_ms: u64,
 }
 
@@ -147,7 +151,17 @@ pub(crate) struct Code {
     pub(crate) client_id: String,
     pub(crate) challenge: Option<String>,
     pub(crate) issued_ms: u64,
+    pub(crate) steps: Steps,
     pub(crate) grant: Grant,
+}
+
+/// Where the steps that follow the first factor are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Steps {
+    /// On the hosted page, before there is a code.
+    Hosted,
+    /// By the application, which went straight to a provider.
+    Application,
 }
 
 /// An AuthKit browser session: why a second sign-in needs no typing.

@@ -8,6 +8,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::catalogue::ApiKeySeed;
+use crate::policy::{EnvironmentPolicy, OrganizationPolicy, UserPolicy};
+
 /// The client id of [`Seed::demo`].
 pub const DEMO_CLIENT_ID: &str = "client_01DEMO00000000000000000000";
 
@@ -30,6 +33,10 @@ pub struct Seed {
     pub roles: BTreeMap<String, Vec<String>>,
     /// Where events are sent.
     pub webhooks: Vec<WebhookSeed>,
+    /// API keys that customers were given.
+    pub api_keys: Vec<ApiKeySeed>,
+    /// Which ways of signing in there are.
+    pub sign_in: EnvironmentPolicy,
     /// How long tokens and sessions live.
     pub lifetimes: Lifetimes,
 }
@@ -73,11 +80,13 @@ pub struct UserSeed {
     pub external_id: Option<String>,
     /// How they sign in, in the words of `authentication_method`; `MagicAuth` when absent.
     pub authentication_method: Option<String>,
-    /// Whether they have a second factor.
+    /// Whether they have a second factor: an authenticator whose secret nobody knows.
     pub mfa_enrolled: bool,
     /// Further access token claims, as a JWT template would add them. All but `iss`, `sub`, `exp`,
     /// `iat`, `nbf` and `jti` may be overridden.
     pub claims: Map<String, Value>,
+    /// Their password, and what a sign-in of theirs needs.
+    pub sign_in: UserPolicy,
 }
 
 /// One organization.
@@ -90,24 +99,8 @@ pub struct OrganizationSeed {
     pub name: String,
     /// `conn_…`: the SSO connection whose people belong to this organization.
     pub connection_id: Option<String>,
-    /// What it asks of those who come in.
-    pub sign_in: SignInRules,
-}
-
-/// What an organization asks of a session, at its sign-in and at every refresh. The hosted page
-/// fulfils it without asking; a session that came otherwise is refused with the step-up's name.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct SignInRules {
-    /// Only through the organization's connection: `sso_required`.
-    pub sso_required: bool,
-    /// A second factor, except with SSO: `mfa_enrollment`.
-    pub mfa_required: bool,
-    /// A verified address: `email_verification_required`.
-    pub email_verification_required: bool,
-    /// Only these, in the words of `authentication_method`, and SSO:
-    /// `organization_authentication_methods_required`. Any when absent.
-    pub allowed_methods: Option<Vec<String>>,
+    /// What a sign-in to it needs.
+    pub sign_in: OrganizationPolicy,
 }
 
 /// One webhook endpoint.
@@ -179,6 +172,7 @@ impl Seed {
                 membership("ben", "Acme", "member", &["reports:read"]),
                 membership("ben", "Globex", "member", &["reports:read"]),
             ],
+            api_keys: ApiKeySeed::demo(),
             ..Self::default()
         }
     }
@@ -211,12 +205,8 @@ fn person(name: &str, ulid: &str, first: &str, last: &str, email_verified: bool)
 
 fn organization(id: &str, name: &str, connection: &str) -> OrganizationSeed {
     let connection_id = Some(connection.to_owned());
-    OrganizationSeed {
-        id: Some(id.to_owned()),
-        name: name.to_owned(),
-        connection_id,
-        ..OrganizationSeed::default()
-    }
+    let id = Some(id.to_owned());
+    OrganizationSeed { id, name: name.to_owned(), connection_id, ..OrganizationSeed::default() }
 }
 
 fn membership(name: &str, organization: &str, role: &str, permissions: &[&str]) -> MembershipSeed {

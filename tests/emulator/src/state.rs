@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use crate::clock::Clock;
 use crate::deliveries;
+use crate::policy::EnvironmentPolicy;
 use crate::store::{NextAuthorization, Store};
 use crate::switches::Switches;
 use crate::table::Table;
@@ -47,6 +48,7 @@ struct Behaviour {
     roles: std::collections::BTreeMap<String, Vec<String>>,
     switches: Switches,
     next: NextAuthorization,
+    sign_in: EnvironmentPolicy,
 }
 
 #[derive(Deserialize)]
@@ -147,14 +149,16 @@ fn behaviour(store: &Store) -> Value {
         "roles": store.roles,
         "switches": store.switches,
         "next": store.next,
+        "sign_in": store.catalogue.environment,
     })
 }
 
 fn apply(store: &mut Store, line: Line) -> serde_json::Result<()> {
     if line.table == BEHAVIOUR {
-        let Behaviour { clock, issuer, lifetimes, roles, switches, next } = serde_json::from_value(line.row)?;
-        (store.clock, store.issuer, store.lifetimes) = (clock, issuer, lifetimes);
-        (store.roles, store.switches, store.next) = (roles, switches, next);
+        let kept: Behaviour = serde_json::from_value(line.row)?;
+        (store.clock, store.issuer, store.lifetimes) = (kept.clock, kept.issuer, kept.lifetimes);
+        (store.roles, store.switches, store.next) = (kept.roles, kept.switches, kept.next);
+        store.catalogue.environment = kept.sign_in;
         return Ok(());
     }
     match store.tables().into_iter().find(|(name, _)| *name == line.table) {

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::catalogue::passwords::Password;
+use crate::catalogue::{Catalogue, api_keys, factors};
 use crate::clock::Clock;
 use crate::deliveries::{Delivery, KEPT_DELIVERIES, Queue};
-use crate::device::DeviceRequest;
 use crate::events::{Event, KEPT_EVENTS};
 use crate::faults::Faults;
 use crate::flow::Flow;
@@ -25,7 +26,7 @@ use crate::tokens::{Issuer, Keys};
 use crate::webhooks::{self, Endpoint};
 
 /// People, organizations and memberships: far beyond any test.
-const DIRECTORY_ROWS: usize = 100_000;
+pub(crate) const DIRECTORY_ROWS: usize = 100_000;
 
 /// Sessions, live and ended, far beyond any test; the oldest are forgotten with their tokens.
 pub(crate) const SESSION_ROWS: usize = 100_000;
@@ -58,10 +59,10 @@ pub(crate) struct Store {
     /// Refresh token to session id, for every token a session still remembers.
     pub(crate) refresh_tokens: Table<String>,
     pub(crate) codes: Table<Code>,
-    /// By device code. Not kept in the state file.
-    pub(crate) devices: Table<DeviceRequest>,
     pub(crate) flows: Table<Flow>,
     pub(crate) browsers: Table<Browser>,
+    /// Every way in but the redirect: codes, invitations, factors, keys, mails.
+    pub(crate) catalogue: Catalogue,
     /// Set by the control interface, taken by the next authorization.
     pub(crate) next: NextAuthorization,
     pub(crate) events: Table<Event>,
@@ -103,9 +104,9 @@ impl Store {
             sessions: Table::new(SESSION_ROWS),
             refresh_tokens: Table::new(SESSION_ROWS * crate::sessions::REMEMBERED_TOKENS),
             codes: Table::new(SIGN_IN_ROWS),
-            devices: Table::new(SIGN_IN_ROWS),
             flows: Table::new(SIGN_IN_ROWS),
             browsers: Table::new(SIGN_IN_ROWS),
+            catalogue: Catalogue::new(seed.sign_in.clone()),
             next: NextAuthorization::default(),
             events: Table::new(KEPT_EVENTS),
             endpoints: Table::new(ENDPOINT_ROWS),
@@ -160,8 +161,8 @@ impl Store {
     }
 
     /// Every table that outlives the process, with its name in the state file.
-    pub(crate) fn tables(&mut self) -> [(&'static str, &mut dyn Saved); 12] {
-        [
+    pub(crate) fn tables(&mut self) -> Vec<(&'static str, &mut dyn Saved)> {
+        let mut tables: Vec<(&'static str, &mut dyn Saved)> = vec![
             ("clients", &mut self.clients),
             ("users", &mut self.users),
             ("organizations", &mut self.organizations),
@@ -174,7 +175,9 @@ impl Store {
             ("events", &mut self.events),
             ("endpoints", &mut self.endpoints),
             ("deliveries", &mut self.deliveries),
-        ]
+        ];
+        tables.extend(self.catalogue.tables());
+        tables
     }
 
     /// Whether some client has this API key.
@@ -196,7 +199,7 @@ impl Store {
         let now = self.clock.now_ms();
         self.roles = seed.roles;
         for webhook in seed.webhooks {
-            if let Some(fault) = webhooks::fault_of(&webhook.endpoint_url, &webhook.events) {
+            if let Some((_, fault)) = webhooks::fault_of(&webhook.endpoint_url, &webhook.events) {
                 return Err(format!("webhook `{}`: {fault}", webhook.endpoint_url));
             }
             webhooks::add(self, webhook);
@@ -219,8 +222,16 @@ impl Store {
             self.organizations.insert(id, row);
         }
         for user in seed.users {
+            let (password, enrolled) = (user.sign_in.password.clone(), user.mfa_enrolled);
             let user = User::from_seed(user, now);
-            self.users.insert(user.id.clone(), user);
+            let id = user.id.clone();
+            self.users.insert(id.clone(), user);
+            if let Some(password) = password {
+                self.catalogue.passwords.insert(id.clone(), Password::of(&password));
+            }
+            if enrolled {
+                factors::enroll_on_page(self, &id);
+            }
         }
         for seed in seed.memberships {
             let user = self.user_by_email(&seed.user).ok_or_else(|| format!("no user `{}`", seed.user))?;
@@ -233,6 +244,9 @@ impl Store {
             membership.entitlements = seed.entitlements;
             membership.feature_flags = seed.feature_flags;
             self.memberships.insert(membership.id.clone(), membership);
+        }
+        for key in seed.api_keys {
+            api_keys::plant(self, key)?;
         }
         Ok(())
     }

@@ -1,11 +1,10 @@
-//! Behaviour that tests choose: things on which WorkOS' documentation is silent, limits, lifetimes,
-//! what organizations ask for, and what roles give.
+//! Behaviour that tests choose: things on which WorkOS' documentation is silent, limits, lifetimes, and
+//! what roles give.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::clock::rfc3339;
-use crate::errors;
 use crate::events;
 use crate::limits::Limits;
 use crate::store::Store;
@@ -71,7 +70,7 @@ pub(crate) enum Webhooks {
 /// `POST switches`: sets what is given, keeps the rest.
 pub(crate) fn set(store: &mut Store, call: &Call) -> Result<Value, Reply> {
     let limits = store.switches.rate_limits;
-    store.switches = merged(&store.switches, call)?;
+    store.switches = wire::merged(&store.switches, wire::parse(call)?)?;
     if store.switches.rate_limits != limits {
         store.windows.clear();
     }
@@ -80,20 +79,8 @@ pub(crate) fn set(store: &mut Store, call: &Call) -> Result<Value, Reply> {
 
 /// `POST lifetimes`: sets what is given, keeps the rest. Sessions already open keep their last day.
 pub(crate) fn set_lifetimes(store: &mut Store, call: &Call) -> Result<Value, Reply> {
-    store.lifetimes = merged(&store.lifetimes, call)?;
+    store.lifetimes = wire::merged(&store.lifetimes, wire::parse(call)?)?;
     Ok(json!(store.lifetimes))
-}
-
-/// `POST organizations/{id or name}`: what it asks of those who come in; sets what is given.
-pub(crate) fn set_rules(store: &mut Store, call: &Call, organization: &str) -> Result<Value, Reply> {
-    let found = store.organization(organization);
-    let found = found.ok_or_else(|| errors::unknown("Organization", organization))?;
-    let (id, rules) = (found.id.clone(), merged(&found.sign_in, call)?);
-    let body = json!({ "id": id, "sign_in": rules });
-    if let Some(row) = store.organizations.get_mut(&id) {
-        row.sign_in = rules;
-    }
-    Ok(body)
 }
 
 /// `POST roles/{slug}`: the permissions that the role gives from now on; notes `role.updated`.
@@ -115,14 +102,4 @@ pub(crate) fn set_role(store: &mut Store, call: &Call, slug: &str) -> Result<Val
     store.roles.insert(slug.to_owned(), permissions);
     events::note(store, "role.updated", body.clone());
     Ok(body)
-}
-
-/// The value with the members of the call's body in place of its own; unknown members are refused.
-fn merged<T: Serialize + serde::de::DeserializeOwned>(value: &T, call: &Call) -> Result<T, Reply> {
-    let changes: Map<String, Value> = wire::parse(call)?;
-    let mut whole = json!(value);
-    if let Some(members) = whole.as_object_mut() {
-        members.extend(changes);
-    }
-    serde_json::from_value(whole).map_err(|error| errors::invalid(&error.to_string()))
 }

@@ -66,6 +66,13 @@ impl<V> Table<V> {
         self.rows.values().map(|(id, _)| id.as_str())
     }
 
+    /// Takes every row out.
+    pub(crate) fn clear(&mut self) {
+        self.touched.extend(self.rows.values().map(|(id, _)| id.clone()));
+        self.rows.clear();
+        self.places.clear();
+    }
+
     /// The ids touched since the last call, each once.
     pub(crate) fn take_touched(&mut self) -> Vec<String> {
         let mut touched = std::mem::take(&mut self.touched);

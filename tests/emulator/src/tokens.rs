@@ -3,15 +3,17 @@
 //! The first client's first key is part of the crate, because making an RSA key takes longer than
 //! starting the emulator may. It is known to everyone who has the source and protects nothing.
 
+use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256};
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::certificates;
 use crate::ids;
 use crate::rows::Session;
 use crate::store::Store;
@@ -105,6 +107,7 @@ impl Keys {
 impl Key {
     fn published(&self) -> Result<Value, Unspecified> {
         let public = self.pair.public_key();
+        let certificate = certificates::self_signed(&self.pair)?;
         let (modulus, exponent) = modulus_and_exponent(public.as_ref()).ok_or(Unspecified)?;
         Ok(json!({
             "kty": "RSA",
@@ -113,6 +116,8 @@ impl Key {
             "kid": self.id,
             "n": URL_SAFE_NO_PAD.encode(modulus),
             "e": URL_SAFE_NO_PAD.encode(exponent),
+            "x5c": [STANDARD.encode(&certificate)],
+            "x5t#S256": URL_SAFE_NO_PAD.encode(digest(&SHA256, &certificate)),
         }))
     }
 }

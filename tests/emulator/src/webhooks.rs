@@ -97,15 +97,15 @@ pub(crate) fn add(store: &mut Store, seed: WebhookSeed) -> String {
     id
 }
 
-/// Why there can be no such endpoint. WorkOS wants `https`; the emulator speaks only `http`.
-pub(crate) fn fault_of(url: &str, events: &[String]) -> Option<&'static str> {
+/// Why there can be no such endpoint: the field and what is wrong with it. WorkOS wants `https`; the emulator speaks only `http`.
+pub(crate) fn fault_of(url: &str, events: &[String]) -> Option<(&'static str, &'static str)> {
     let part =
         |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
     let is_name = |name: &String| name.contains('.') && name.split('.').all(part);
     if !Url::parse(url).is_ok_and(|url| url.scheme() == "http" && url.has_host()) {
-        Some("endpoint_url must be an http address.")
+        Some(("endpoint_url", "endpoint_url must be an http address."))
     } else if events.is_empty() || !events.iter().all(is_name) {
-        Some("events must be names of events.")
+        Some(("events", "events must be names of events."))
     } else {
         None
     }
@@ -132,8 +132,12 @@ impl Endpoint {
 }
 
 fn check(store: &Store, own_id: Option<&str>, url: &str, events: &[String]) -> Result<(), Reply> {
-    if let Some(fault) = fault_of(url, events) {
-        return Err(errors::invalid(fault));
+    match fault_of(url, events) {
+        Some(("endpoint_url", text)) => {
+            return Err(errors::coded(StatusCode::UNPROCESSABLE_ENTITY, "invalid_url", text));
+        }
+        Some((field, text)) => return Err(errors::invalid_field(field, text)),
+        None => {}
     }
     if store.endpoints.rows().any(|row| row.url == url && own_id != Some(&row.id)) {
         let text = "A webhook endpoint with this URL exists already.";

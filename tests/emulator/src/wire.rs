@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::errors;
 
@@ -151,6 +151,34 @@ pub(crate) type Answer = Result<Reply, Reply>;
 pub(crate) fn parse<T: serde::de::DeserializeOwned>(call: &Call) -> Result<T, Reply> {
     let body: &[u8] = if call.body.is_empty() { b"{}" } else { &call.body };
     serde_json::from_slice(body).map_err(|error| errors::invalid(&error.to_string()))
+}
+
+/// The value with these members in place of its own; unknown members are refused.
+pub(crate) fn merged<T: serde::Serialize + serde::de::DeserializeOwned>(
+    value: &T,
+    changes: Map<String, Value>,
+) -> Result<T, Reply> {
+    let mut whole = json!(value);
+    if let Some(members) = whole.as_object_mut() {
+        members.extend(changes);
+    }
+    serde_json::from_value(whole).map_err(|error| errors::invalid(&error.to_string()))
+}
+
+/// A member of the body that has to be there and to be text that is not empty.
+pub(crate) fn required(call: &Call, name: &str) -> Result<String, Reply> {
+    let fields = call.fields();
+    let text = fields.as_ref().and_then(|fields| fields.text(name)).filter(|text| !text.is_empty());
+    text.map(str::to_owned).ok_or_else(|| errors::invalid(&format!("{name} is required.")))
+}
+
+/// An object without some of its members.
+pub(crate) fn without(body: &Value, names: &[&str]) -> Value {
+    let mut body = body.clone();
+    if let Some(members) = body.as_object_mut() {
+        members.retain(|name, _| !names.contains(&name.as_str()));
+    }
+    body
 }
 
 fn percent_decode(text: &str) -> String {

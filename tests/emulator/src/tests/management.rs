@@ -1,5 +1,8 @@
 //! The management endpoints: keys, pages, people and memberships.
 
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 use super::peer::{World, text};
@@ -41,7 +44,7 @@ fn management_needs_the_api_key_and_knows_no_other_paths() {
 #[test]
 fn lists_are_walked_by_cursor_in_both_directions() {
     let people = (0..25).map(|n| UserSeed { email: format!("p{n}@example.com"), ..UserSeed::default() });
-    let seed = Seed { users: people.collect(), memberships: vec![], ..Seed::demo() };
+    let seed = Seed { users: people.collect(), memberships: vec![], api_keys: vec![], ..Seed::demo() };
     let world = World::with(Settings { seed, ..Settings::default() });
     let page =
         |query: &str| world.managed("GET", &format!("/user_management/users?{query}"), &Value::Null).ok();
@@ -105,7 +108,8 @@ fn memberships_and_organizations_are_read_and_changed() {
         world.managed("GET", "/organizations", &Value::Null).ok()["data"].as_array().unwrap().len(),
         2
     );
-    assert_eq!(world.managed("GET", "/user_management/organization_memberships", &Value::Null).status, 422);
+    let unfiltered = world.managed("GET", "/user_management/organization_memberships", &Value::Null);
+    assert_eq!(unfiltered.error(), (400, "missing_user_id_or_organization_id".to_owned()));
 
     let list = |query: &str| {
         let target = format!("/user_management/organization_memberships?{query}");
@@ -141,4 +145,19 @@ fn the_redirect_uris_are_listed() {
     let list = world.managed("GET", "/user_management/redirect_uris", &Value::Null).ok();
     let uris: Vec<&str> = list["data"].as_array().unwrap().iter().map(|row| text(&row["uri"])).collect();
     assert!(uris.contains(&"http://localhost:*/auth/callback"), "{uris:?}");
+}
+
+#[test]
+fn the_key_set_carries_a_certificate_of_each_key() {
+    let world = World::new();
+    world.control("POST", "keys/rotate", &Value::Null);
+    let keys = world.get(&format!("/sso/jwks/{}", crate::DEMO_CLIENT_ID)).ok();
+    assert_eq!(keys, world.get(&format!("/sso/jwks/{}", crate::DEMO_CLIENT_ID)).ok());
+    for key in keys["keys"].as_array().unwrap() {
+        let certificate = STANDARD.decode(text(&key["x5c"][0])).unwrap();
+        let thumbprint = digest(&SHA256, &certificate);
+        assert_eq!(text(&key["x5t#S256"]), URL_SAFE_NO_PAD.encode(thumbprint));
+        let modulus = URL_SAFE_NO_PAD.decode(text(&key["n"])).unwrap();
+        assert!(certificate.windows(modulus.len()).any(|part| part == modulus));
+    }
 }

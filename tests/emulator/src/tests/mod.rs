@@ -9,13 +9,19 @@
 )]
 
 mod behaviour;
+mod catalogue;
 mod control;
+mod device;
+mod factors;
+mod invitations;
 mod management;
 mod peer;
 mod receiver;
 mod refresh;
 mod sign_in;
 mod sign_out;
+mod sso;
 mod state;
 mod step_up;
+mod steps;
 mod webhooks;

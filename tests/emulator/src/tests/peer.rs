@@ -90,6 +90,19 @@ impl World {
         answer.json()
     }
 
+    /// A management call that succeeds: its body.
+    pub(super) fn manage(&self, method: &str, target: &str, body: &Value) -> Value {
+        let answer = self.managed(method, target, body);
+        assert!((200..300).contains(&answer.status), "{method} {target}: {answer:?}");
+        if answer.body.is_empty() { Value::Null } else { answer.json() }
+    }
+
+    /// The newest mail to an address.
+    pub(super) fn mail_to(&self, address: &str) -> Value {
+        let mails = self.control("GET", &format!("inbox?to={address}"), &Value::Null);
+        mails["mails"].as_array().unwrap().last().expect("a mail").clone()
+    }
+
     pub(super) fn advance(&self, seconds: u64) {
         self.control("POST", "clock", &json!({ "advance_ms": seconds * 1000 }));
     }

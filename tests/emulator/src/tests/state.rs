@@ -71,6 +71,60 @@ fn a_restart_forgets_nothing() {
 }
 
 #[test]
+fn codes_factors_invitations_keys_and_rules_are_kept_as_well() {
+    let place = Place::new("catalogue");
+    let world = place.world();
+    let magic = world.manage("POST", "/user_management/magic_auth", &json!({ "email": "ada@example.com" }));
+    let invited =
+        world.manage("POST", "/user_management/invitations", &json!({ "email": "eve@example.com" }));
+    let ada = "/user_management/users/user_01DEMOADA00000000000000000";
+    let factor = world.manage("POST", &format!("{ada}/auth_factors"), &json!({ "type": "totp" }));
+    let secret = text(&factor["authentication_factor"]["totp"]["secret"]);
+    let by_password =
+        json!({ "grant_type": "password", "email": "ada@example.com", "password": "correct horse" });
+    world.control("POST", "users/ada@example.com/sign_in", &json!({ "password": "correct horse" }));
+    world.control("POST", "sign_in", &json!({ "magic_auth": false }));
+    let rules = json!({ "sso": "required", "allowed_methods": ["Password"] });
+    let rules = world.control("POST", "organizations/Globex/sign_in", &rules);
+    let asked = world.authenticate(&by_password).json();
+    let begun = world.send(
+        "POST",
+        "/user_management/authorize/device",
+        &[],
+        &json!({ "client_id": crate::DEMO_CLIENT_ID }).to_string(),
+    );
+    let mails = world.control("GET", "inbox", &Value::Null);
+    assert_eq!(mails["mails"].as_array().unwrap().len(), 2);
+    drop(world);
+
+    let world = place.world();
+    assert_eq!(world.control("GET", "inbox", &Value::Null), mails);
+    assert_eq!(world.control("POST", "organizations/Globex/sign_in", &json!({})), rules);
+    let again =
+        world.managed("GET", &format!("/user_management/magic_auth/{}", text(&magic["id"])), &Value::Null);
+    assert_eq!(again.ok(), magic);
+    let token = text(&invited["token"]);
+    let target = format!("/user_management/invitations/by_token/{token}");
+    assert_eq!(world.managed("GET", &target, &Value::Null).ok(), invited);
+    let closed = world.managed("POST", "/user_management/magic_auth", &json!({ "email": "ada@example.com" }));
+    assert_eq!(closed.error().1, "authentication_method_not_allowed");
+    let key = world.manage("POST", "/api_keys/validations", &json!({ "value": "sk_demo_acme" }));
+    assert_eq!(key["api_key"]["name"], "Nightly report");
+    let code = world.control("GET", &format!("totp?secret={secret}"), &Value::Null)["code"].clone();
+    world
+        .authenticate(&json!({
+            "grant_type": "urn:workos:oauth:grant-type:mfa-totp",
+            "code": code,
+            "authentication_challenge_id": factor["authentication_challenge"]["id"],
+            "pending_authentication_token": asked["pending_authentication_token"],
+        }))
+        .ok();
+    assert_eq!(world.authenticate(&by_password).error().1, "mfa_challenge", "the password is known still");
+    let decided = format!("devices/{}", text(&begun.ok()["user_code"]));
+    world.control("POST", &decided, &json!({ "deny": true }));
+}
+
+#[test]
 fn what_was_answered_is_on_disk_and_half_a_line_is_not_believed() {
     let place = Place::new("kill");
     let copy = Place::new("kill-copy");

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::peer::{Answer, VERIFIER, World, text};
+use crate::DEMO_CLIENT_ID;
 
 const ACME: &str = "org_01DEMOACME0000000000000000";
 const GLOBEX: &str = "org_01DEMOGLOBEX00000000000000";
@@ -27,7 +28,7 @@ fn refresh(world: &World, tokens: &Value, organization: &str) -> Answer {
 /// In Acme, where nothing is asked for; Globex asks for this.
 fn ben(rules: &Value) -> (World, Value) {
     let world = World::new();
-    world.control("POST", "organizations/Globex", rules);
+    world.control("POST", "organizations/Globex/sign_in", rules);
     let tokens = sign_in(&world, &[("organization_id", ACME)]).ok();
     (world, tokens)
 }
@@ -110,6 +111,7 @@ fn every_step_up_can_be_asked_of_one_person() {
         ("mfa_enrollment", 400),
         ("organization_authentication_methods_required", 400),
         ("email_verification_required", 403),
+        ("mfa_challenge", 403),
     ] {
         let tokens = sign_in(&world, &[("organization_id", ACME)]).ok();
         world.control("POST", &format!("users/{BEN}"), &json!({ "step_up": step_up }));
@@ -118,6 +120,85 @@ fn every_step_up_can_be_asked_of_one_person() {
         world.refresh(text(&again["refresh_token"])).ok();
         world.refresh(text(&tokens["refresh_token"])).ok();
     }
+}
+
+/// Enrolls an authenticator for the person and answers its first challenge: the fields of the grant.
+fn enrolled(world: &World, user: &Value) -> Value {
+    let target = format!("/user_management/users/{}/auth_factors", text(&user["id"]));
+    let made = world.manage("POST", &target, &json!({ "type": "totp" }));
+    let secret = text(&made["authentication_factor"]["totp"]["secret"]);
+    let code = world.control("GET", &format!("totp?secret={secret}"), &Value::Null)["code"].clone();
+    json!({
+        "grant_type": "urn:workos:oauth:grant-type:mfa-totp",
+        "code": code,
+        "authentication_challenge_id": made["authentication_challenge"]["id"],
+    })
+}
+
+#[test]
+fn the_token_of_a_refused_refresh_goes_on_in_that_organization() {
+    let (world, tokens) = ben(&json!({ "mfa_required": true }));
+    let asked = refused(&refresh(&world, &tokens, GLOBEX), 400, "mfa_enrollment");
+    let mut grant = enrolled(&world, &asked["user"]);
+    grant["pending_authentication_token"] = asked["pending_authentication_token"].clone();
+    let stepped = world.authenticate(&grant).ok();
+    assert_eq!(stepped["organization_id"], GLOBEX);
+    refresh(&world, &tokens, GLOBEX).ok();
+    refresh(&world, &stepped, ACME).ok();
+}
+
+#[test]
+fn what_was_asked_of_one_person_is_asked_in_every_grant() {
+    let world = World::new();
+    world.control("POST", "users/ada@example.com/sign_in", &json!({ "password": "correct horse" }));
+    world.control("POST", "users/ada@example.com", &json!({ "step_up": "mfa_enrollment" }));
+    let password =
+        json!({ "grant_type": "password", "email": "ada@example.com", "password": "correct horse" });
+    let asked = refused(&world.authenticate(&password), 403, "mfa_enrollment");
+    let mut grant = enrolled(&world, &asked["user"]);
+    grant["pending_authentication_token"] = asked["pending_authentication_token"].clone();
+    world.authenticate(&grant).ok();
+    refused(&world.authenticate(&password), 403, "mfa_challenge");
+}
+
+#[test]
+fn what_a_person_needs_is_asked_for_at_a_refresh_as_well() {
+    let world = World::new();
+    let ada = world.sign_in("ada@example.com");
+    let asks = |required: bool| {
+        world.control("POST", "users/ada@example.com/sign_in", &json!({ "mfa_required": required }));
+    };
+    asks(true);
+    refused(&world.refresh(text(&ada["refresh_token"])), 400, "mfa_enrollment");
+    asks(false);
+    world.control("POST", "sign_in", &json!({ "mfa_required": true }));
+    refused(&world.refresh(text(&ada["refresh_token"])), 400, "mfa_enrollment");
+    world.sign_in("ada@example.com");
+    world.refresh(text(&ada["refresh_token"])).ok();
+    let factors = "/user_management/users/user_01DEMOADA00000000000000000/auth_factors";
+    assert_eq!(world.managed("GET", factors, &Value::Null).ok()["data"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_device_is_let_in_by_a_page_that_does_what_is_missing() {
+    let (world, _) = ben(&json!({ "sso": "required" }));
+    let body = json!({ "client_id": DEMO_CLIENT_ID }).to_string();
+    let begun = world.send("POST", "/user_management/authorize/device", &[], &body).ok();
+    let decision = json!({ "user": BEN, "organization": "Globex" });
+    world.control("POST", &format!("devices/{}", text(&begun["user_code"])), &decision);
+    let ask = || {
+        world.advance(5);
+        world.authenticate(&json!({
+            "grant_type": "urn:ietf:params:oauth:grant-type:device_code",
+            "device_code": begun["device_code"],
+        }))
+    };
+    let tokens = ask().ok();
+    assert_eq!(
+        (&tokens["authentication_method"], &tokens["organization_id"]),
+        (&json!("SSO"), &json!(GLOBEX))
+    );
+    refresh(&world, &tokens, GLOBEX).ok();
 }
 
 #[test]

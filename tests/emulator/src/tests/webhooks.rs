@@ -52,6 +52,28 @@ fn an_event_reaches_the_endpoints_that_want_it_signed_by_the_emulators_clock() {
 }
 
 #[test]
+fn what_the_catalogue_does_is_told_without_its_secrets() {
+    let mailbox = Mailbox::new();
+    let names = ["magic_auth.created", "authentication.magic_auth_failed", "invitation.created"];
+    let world = subscribed(&mailbox, &names);
+    world.manage("POST", "/user_management/magic_auth", &json!({ "email": "ada@example.com" }));
+    world.authenticate(&json!({
+        "grant_type": "urn:workos:oauth:grant-type:magic-auth:code",
+        "code": "wrong",
+        "email": "ada@example.com",
+        "ip_address": "203.0.113.7",
+    }));
+    world.manage("POST", "/user_management/invitations", &json!({ "email": "eve@example.com" }));
+    let letters: Vec<Value> = names.iter().map(|_| mailbox.next().json()).collect();
+    let told: Vec<&str> = letters.iter().map(|letter| text(&letter["event"])).collect();
+    assert_eq!(told, names);
+    let [made, failed, invited] = [0, 1, 2].map(|place| &letters[place]["data"]);
+    assert_eq!((made.get("code"), invited.get("token")), (None, None));
+    assert_eq!(failed["ip_address"], "203.0.113.7");
+    assert_eq!(failed["error"]["code"], "invalid_one_time_code");
+}
+
+#[test]
 fn a_refused_webhook_comes_again_when_its_time_has_come() {
     let mailbox = Mailbox::new();
     let world = subscribed(&mailbox, &["user.updated"]);

@@ -1,63 +1,11 @@
-"""Conformance: WorkOS' own Python client, which was not written for this emulator, uses it as it would use WorkOS.
-
-`./run` beside this file does everything. By hand: see run.mjs; then install requirements.txt into an environment and
-start this file with EMULATOR_URL set.
-"""
+"""Conformance of sessions, events, organizations and webhooks with WorkOS' Python client."""
 
 import http.server
-import json
-import os
 import queue
 import threading
 import unittest
-import urllib.parse
-import urllib.request
 
-from workos import WorkOSClient
-from workos._errors import APIError
-
-EMULATOR = os.environ["EMULATOR_URL"]
-CLIENT_ID = "client_01DEMO00000000000000000000"
-REDIRECT_URI = "http://localhost:8080/auth/callback"
-ACME = "org_01DEMOACME0000000000000000"
-GLOBEX = "org_01DEMOGLOBEX00000000000000"
-
-workos = WorkOSClient(api_key="sk_test_demo", client_id=CLIENT_ID, base_url=EMULATOR, max_retries=0)
-people = workos.user_management
-
-
-class Callback(urllib.request.HTTPRedirectHandler):
-    """Stops where the emulator sends the browser to the application."""
-
-    def redirect_request(self, request, file, code, message, headers, url):
-        if url.startswith(REDIRECT_URI):
-            raise Arrived(url)
-        return super().redirect_request(request, file, code, message, headers, url)
-
-
-class Arrived(Exception):
-    """The browser has come to the application."""
-
-
-def sign_in(email, organization_id=None):
-    """Signs a person in by hint; gives what the client makes of the code."""
-    started = people.get_authorization_url_with_pkce(
-        redirect_uri=REDIRECT_URI, provider="authkit", login_hint=email, organization_id=organization_id
-    )
-    try:
-        urllib.request.build_opener(Callback).open(started["url"])
-    except Arrived as arrived:
-        query = urllib.parse.parse_qs(urllib.parse.urlsplit(str(arrived)).query)
-        assert query["state"] == [started["state"]]
-        return people.authenticate_with_code(code=query["code"][0], code_verifier=started["code_verifier"])
-    raise AssertionError("the browser stayed at the emulator")
-
-
-def control(path, **fields):
-    """A call of the control interface."""
-    request = urllib.request.Request(f"{EMULATOR}/_control/v1/{path}", json.dumps(fields).encode())
-    with urllib.request.urlopen(request) as response:
-        return json.load(response)
+from peer import ACME, GLOBEX, Story, control, memberships, people, sign_in, workos
 
 
 class Mailbox:
@@ -89,13 +37,7 @@ class Mailbox:
         return self.letters.get(timeout=20)
 
 
-class Conformance(unittest.TestCase):
-    def refused(self, error, call, **fields):
-        with self.assertRaises(APIError) as caught:
-            call(**fields)
-        self.assertEqual(caught.exception.error or caught.exception.code, error)
-        return caught.exception
-
+class Sessions(Story):
     def session_of(self, answer):
         """The newest session of the person; its id stands in the token as well."""
         return people.list_sessions(answer.user.id, limit=1).data[0]
@@ -123,10 +65,10 @@ class Conformance(unittest.TestCase):
 
     def test_a_person_changes_the_organization(self):
         ben = sign_in("ben@example.com", ACME)
-        memberships = workos.organization_membership.list_organization_memberships(
+        rows = memberships.list_organization_memberships(
             user_id=ben.user.id, statuses=["active", "inactive"]
         )
-        self.assertEqual({row.organization_name for row in memberships.data}, {"Acme", "Globex"})
+        self.assertEqual({row.organization_name for row in rows.data}, {"Acme", "Globex"})
 
         def into(tokens, organization):
             return people.authenticate_with_refresh_token(
@@ -139,8 +81,8 @@ class Conformance(unittest.TestCase):
         self.assertEqual(refused.status_code, 400)
 
     def test_a_step_up_is_known_by_its_name(self):
-        control("organizations/Globex", mfa_required=True)
-        control("switches", step_ups="forbidden")
+        control("POST", "organizations/Globex/sign_in", {"mfa_required": True})
+        control("POST", "switches", {"step_ups": "forbidden"})
         try:
             ben = sign_in("ben@example.com", ACME)
             fields = {"refresh_token": ben.refresh_token, "organization_id": GLOBEX}
@@ -150,8 +92,9 @@ class Conformance(unittest.TestCase):
             again = sign_in("ben@example.com", GLOBEX)
             self.assertEqual(again.organization_id, GLOBEX)
         finally:
-            control("organizations/Globex", mfa_required=False)
-            control("switches", step_ups="bad_request")
+            control("POST", "organizations/Globex/sign_in", {"mfa_required": False})
+            control("POST", "users/ben@example.com", {"mfa_enrolled": False})
+            control("POST", "switches", {"step_ups": "bad_request"})
 
     def test_a_webhook_is_believed_by_its_signature(self):
         with Mailbox() as mailbox:
@@ -169,14 +112,14 @@ class Conformance(unittest.TestCase):
             event = verify(body, signature)
             self.assertEqual((event.event, event.data.id), ("user.updated", ada.id))
             for spoiled in ({"signature": "wrong"}, {"signature": "tampered"}, {"timestamp_ms": 1}):
-                [told] = control("webhooks/deliver", event_id=event.id, **spoiled)["delivered"]
+                [told] = control("POST", "webhooks/deliver", {"event_id": event.id, **spoiled})["delivered"]
                 self.assertEqual(told["status"], 200)
                 with self.assertRaises(ValueError):
                     verify(*mailbox.next())
-            [membership] = workos.organization_membership.list_organization_memberships(user_id=ada.id).data
-            workos.organization_membership.deactivate_organization_membership(membership.id)
+            [membership] = memberships.list_organization_memberships(user_id=ada.id).data
+            memberships.deactivate_organization_membership(membership.id)
             self.assertEqual(verify(*mailbox.next()).data.status.value, "inactive")
-            workos.organization_membership.reactivate_organization_membership(membership.id)
+            memberships.reactivate_organization_membership(membership.id)
             self.assertEqual(verify(*mailbox.next()).data.status.value, "active")
             workos.webhooks.update_webhook_endpoint(endpoint.id, status="disabled")
             workos.webhooks.delete_webhook_endpoint(endpoint.id)
