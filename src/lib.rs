@@ -71,7 +71,7 @@
 //! 2. No request reaches an upstream without a [`Passage`](auth::gate::Passage), and only the gate makes one.
 //! 3. No identity header that a client sent survives, on any route, public or not.
 //! 4. Token, code, key and cookie bytes never appear in a log, metric, error or page.
-//! 5. Only `server/reply.rs` chooses a status code; only [`auth::return_to`] makes a redirect target inside the
+//! 5. Only `server/reply` chooses a status code; only [`auth::return_to`] makes a redirect target inside the
 //!    site; only [`config::source`] reads the environment.
 //! 6. A transient failure of WorkOS ([`WorkOsError::Transient`](workos::WorkOsError::Transient)) never ends a
 //!    session.

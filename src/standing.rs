@@ -21,6 +21,13 @@ const EVICTION: usize = CAPACITY / 10;
 /// A browser's change from one session to another is remembered this long: longer than answers take to begin.
 const REPLACED_FOR: Span = Span::from_minutes(60);
 
+/// WorkOS' clock may be ahead of ours, and tokens count as issued by the time they came at the latest. Those that came so
+/// long after a word was heard are not older than it, whatever it says of its time: else every request would have its
+/// session renewed, and whoever signs in again be signed out, until our clock shows that time.
+const UNDER_WAY: Span = Span::from_secs(5);
+/// A clock that goes back by more was wrong before. By so much the ends of sessions are uncertain anyway.
+const SET_BACK: Span = Span::from_secs(60);
+
 /// What is known of sessions, bounded; see the module's text.
 #[derive(Debug)]
 pub struct StandingTable {
@@ -31,6 +38,8 @@ pub struct StandingTable {
     replaced: HashMap<SessionId, Timestamp>,
     /// Marks made up to this instant may have been forgotten: milliseconds since the epoch.
     forgotten_until: AtomicI64,
+    /// When marks were last forgotten because their time was over, by the clock as it was then.
+    swept_at: AtomicI64,
     capacity: usize,
 }
 
@@ -49,6 +58,9 @@ struct Word {
     ended: Option<Timestamp>,
     outdated: Option<Timestamp>,
     marked_at: Timestamp,
+    /// When it was said, which may be long before it was heard. What decides which words are the oldest: tokens issued
+    /// since then are not concerned.
+    said_at: Timestamp,
     /// From here on no cookie that it concerns can be served.
     until: Timestamp,
 }
@@ -87,6 +99,7 @@ impl StandingTable {
             words: HashMap::new(),
             replaced: HashMap::new(),
             forgotten_until: AtomicI64::new(i64::MIN),
+            swept_at: AtomicI64::new(i64::MIN),
             capacity,
         }
     }
@@ -135,21 +148,24 @@ impl StandingTable {
     pub fn hear(&self, revocation: &Revocation, until: Timestamp, now: Timestamp) {
         let Revocation { subject, effect, at } = revocation;
         if let (Subject::Session(id), Effect::End) = (subject, effect) {
-            return self.end(*id, until, now);
+            return self.end(*id, until, (*at).min(now));
         }
+        let said_at = (*at).min(now);
+        let at = &(*at).min(now.plus(UNDER_WAY));
         // One session is over whenever its token was issued.
         let at = if subject.is_one_session() && *effect == Effect::End { until } else { *at };
         let (ended, outdated) = match effect {
             Effect::End => (Some(at), None),
             Effect::Renew => (None, Some(at)),
         };
-        let fresh = Word { ended, outdated, marked_at: now, until };
+        let fresh = Word { ended, outdated, marked_at: now, said_at, until };
         self.words.pin().update_or_insert(
             subject.clone(),
             |known| Word {
                 ended: known.ended.max(ended),
                 outdated: known.outdated.max(outdated),
                 marked_at: now,
+                said_at: known.said_at.max(said_at),
                 until: known.until.max(until),
             },
             fresh,
@@ -220,7 +236,14 @@ impl StandingTable {
     }
 
     /// Forgets marks that can no longer matter. Called on the control runtime's tick.
+    ///
+    /// A clock that ran ahead and was set back has had marks forgotten that matter again: whatever was issued until
+    /// then is asked to refresh.
     pub fn sweep(&self, now: Timestamp) {
+        let before = Timestamp::from_unix_millis(self.swept_at.swap(now.unix_millis(), Ordering::AcqRel));
+        if before.since(now) > SET_BACK {
+            self.forgotten_until.fetch_max(now.unix_millis(), Ordering::AcqRel);
+        }
         self.entries.pin().retain(|_, entry| entry.until > now);
         self.words.pin().retain(|_, word| word.until > now);
         self.replaced.pin().retain(|_, at| now.since(*at) < REPLACED_FOR);
@@ -250,7 +273,7 @@ impl StandingTable {
         }
         let (entries, words) = (self.entries.pin(), self.words.pin());
         let ages = entries.values().map(|entry| entry.marked_at);
-        let mut ages: Vec<Timestamp> = ages.chain(words.values().map(|word| word.marked_at)).collect();
+        let mut ages: Vec<Timestamp> = ages.chain(words.values().map(|word| word.said_at)).collect();
         // Another writer may have made room between the two looks.
         if ages.is_empty() {
             return;
@@ -260,13 +283,15 @@ impl StandingTable {
         let edge = *edge;
         self.forgotten_until.fetch_max(edge.unix_millis(), Ordering::AcqRel);
         entries.retain(|_, entry| entry.marked_at > edge);
-        words.retain(|_, word| word.marked_at > edge);
+        words.retain(|_, word| word.said_at > edge);
     }
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+    use crate::auth::identity::UserId;
     use crate::auth::presented::Standing;
     use crate::auth::session::tests::session;
 
@@ -341,6 +366,22 @@ mod tests {
         assert!(!table.has_ended(&ended));
         assert_eq!(table.of(&ended), Standing::MustRefresh);
         assert_eq!(table.of(&session_issued(later(500))), Standing::Live);
+    }
+
+    #[test]
+    fn a_long_log_that_is_heard_at_once_asks_only_sessions_from_before_to_refresh() {
+        let table = StandingTable::with_capacity(20);
+        for byte in 0..30_u8 {
+            let at = later(60 * u64::from(byte));
+            let subject = match byte % 2 {
+                0 => Subject::Session(SessionId::from_bytes([100 + byte; 16])),
+                _ => Subject::User(UserId::parse(&format!("user_{byte}")).unwrap()),
+            };
+            table.hear(&Revocation { subject, effect: Effect::End, at }, later(90_000), later(80_000));
+        }
+        assert!(table.len() <= 20);
+        assert_eq!(table.of(&session_issued(later(79_000))), Standing::Live);
+        assert_eq!(table.of(&session_issued(later(0))), Standing::MustRefresh);
     }
 
     fn session_issued(at: Timestamp) -> Session {

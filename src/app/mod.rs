@@ -24,6 +24,7 @@ use crate::server::data_thread::DataThread;
 use crate::server::listener::{self, BindError, Bound, Listen, Listener};
 use crate::server::live::{PhaseCell, Shared};
 use crate::server::profiles::{ProfileDesk, Profiles};
+use crate::server::webhook::WebhookRoom;
 use crate::server::{admin, live::ConnectionLimits};
 use crate::standing::StandingTable;
 use crate::telemetry::{AccessLog, AuditLog, Metrics, Output};
@@ -172,6 +173,7 @@ pub fn start(settings: AppSettings, outputs: Outputs, clock: Clock) -> Result<Ru
         key_set: workos.keys().clone(),
         refresher,
         revocations,
+        webhook_room: WebhookRoom::default(),
         control,
         profiles,
         access: access.recorder(),

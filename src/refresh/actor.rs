@@ -11,7 +11,7 @@ use crate::auth::presented::Dependency;
 use crate::auth::session::{Freshness, Session, SessionId};
 use crate::auth::time::Span;
 use crate::clock::Clock;
-use crate::refresh::breaker::{Breaker, Failure};
+use crate::refresh::breaker::{Breaker, Failure, LONGEST_WORD};
 use crate::refresh::call::{self, Call, Landing, Saved, Winner};
 use crate::refresh::desk::{self, Asker, Desk, TokenHash, Waiting};
 use crate::refresh::pace::Pace;
@@ -70,6 +70,8 @@ enum Unfinished {
 #[derive(Debug)]
 enum Done {
     Called(Call, Landing),
+    /// Another replica may be done with it.
+    Waited(Call),
     Verified(Call, Landing),
     Saved(Call, Arc<Session>, Result<Settled, StoreUnavailable>),
 }
@@ -110,7 +112,7 @@ impl RefreshActor {
                 Some(done) = self.work.join_next_with_id() => self.finish(done),
                 () = tick.tick() => {
                     self.desk.sweep(self.clock.monotonic());
-                    self.finish_more();
+                    self.finish_more(FINISHED_PER_TICK);
                 }
                 () = stop.cancelled() => break,
             }
@@ -118,9 +120,13 @@ impl RefreshActor {
         drop(tick);
         // No byte of these was sent: their tokens are good for the next process.
         self.waiting.clear();
-        self.finish_more();
+        self.finish_more(self.unfinished.len());
         while let Some(done) = self.work.join_next_with_id().await {
-            self.finish(done);
+            match done {
+                // Nor of this one.
+                Ok((_, Done::Waited(_))) => {}
+                done => self.finish(done),
+            }
         }
     }
 
@@ -158,12 +164,12 @@ impl RefreshActor {
         }
         ask.session = session;
         match self.desk.enter(key, ask, asker, now) {
-            desk::Place::Joined => self.metrics.refresh("joined"),
-            desk::Place::Lost(outcome, asker) => {
+            desk::Entered::Joined => self.metrics.refresh("joined"),
+            desk::Entered::Lost(outcome, asker) => {
                 let _ = asker.send(self.with_word_of_when(outcome));
             }
-            desk::Place::ToCall(ask) => {
-                self.waiting.push_back(Call { key, ask });
+            desk::Entered::ToCall(ask) => {
+                self.waiting.push_back(Call::new(key, ask));
                 self.start_calls();
             }
         }
@@ -172,7 +178,10 @@ impl RefreshActor {
     fn start_calls(&mut self) {
         while self.calling.len() < CALLS {
             let Some(call) = self.waiting.pop_front() else { break };
-            if let Err(wait) = self.breaker.admit(self.clock.monotonic()) {
+            // What another replica may have brought by now takes no call.
+            if call.waited == 0
+                && let Err(wait) = self.breaker.admit(self.clock.monotonic())
+            {
                 self.metrics.refresh("held_back");
                 let outcome = Renewed::NotNow { dependency: Dependency::WorkOs, retry_after: Some(wait) };
                 self.answer(&call, &outcome, None);
@@ -192,9 +201,10 @@ impl RefreshActor {
         match done {
             Ok((id, Done::Called(call, landing))) => {
                 self.calling.remove(&id);
-                self.note(&landing, &call.ask.wish);
+                self.note(&landing);
                 self.land(call, landing);
             }
+            Ok((_, Done::Waited(call))) => self.waiting.push_front(call),
             Ok((_, Done::Verified(call, landing))) => self.land(call, landing),
             Ok((_, Done::Saved(call, session, Err(StoreUnavailable)))) => {
                 self.put_off(Unfinished::Save(call, session));
@@ -212,7 +222,7 @@ impl RefreshActor {
     }
 
     /// What a call says of WorkOS itself.
-    fn note(&mut self, landing: &Landing, wish: &Wish) {
+    fn note(&mut self, landing: &Landing) {
         let now = self.clock.monotonic();
         match landing {
             Landing::Failed(WorkOsError::Transient { cause: Outage::RateLimited, retry_after, .. }) => {
@@ -221,10 +231,9 @@ impl RefreshActor {
             Landing::Failed(WorkOsError::Transient { retry_after, .. }) => {
                 self.breaker.failed(Failure::NoAnswer, *retry_after, now);
             }
-            // What somebody wished for may be what WorkOS does not understand.
-            Landing::Failed(WorkOsError::Misconfigured(Misconfiguration::Refused { .. }))
-                if !wish.is_plain() =>
-            {
+            // It answers, and what it does not understand may be of this one session: its organization that is
+            // gone, what somebody wished for. Its token rests for itself.
+            Landing::Failed(WorkOsError::Misconfigured(Misconfiguration::Refused { .. })) => {
                 self.breaker.not_tried(now);
             }
             Landing::Failed(WorkOsError::Misconfigured(_)) => {
@@ -235,7 +244,10 @@ impl RefreshActor {
             | Landing::Unverified(..)
             | Landing::Foreign(_) => self.breaker.succeeded(),
             // WorkOS was not asked, or is not known to have been.
-            Landing::Won { by: Winner::Elsewhere, .. } | Landing::Gone | Landing::StoreAway => {
+            Landing::Won { by: Winner::Elsewhere, .. }
+            | Landing::Gone
+            | Landing::Elsewhere(_)
+            | Landing::StoreAway => {
                 self.breaker.not_tried(now);
             }
         }
@@ -245,7 +257,7 @@ impl RefreshActor {
         let (outcome, rest, word) = match landing {
             Landing::Won { session, by, saved } => {
                 if saved == Saved::NotYet {
-                    let call = Call { key: call.key, ask: call.ask.clone() };
+                    let call = Call::new(call.key, call.ask.clone());
                     self.put_off(Unfinished::Save(call, Arc::clone(&session)));
                 }
                 let word = if by == Winner::Us { "renewed" } else { "elsewhere" };
@@ -259,6 +271,11 @@ impl RefreshActor {
             Landing::Failed(error) => {
                 tracing::warn!(%error, "a session could not be renewed");
                 judge(&error)
+            }
+            Landing::Elsewhere(elsewhere) => {
+                let clock = self.clock.clone();
+                self.work.spawn(async move { Done::Waited(call.wait(elsewhere, clock).await) });
+                return;
             }
             Landing::Gone => (Renewed::Never, Some(REST_AFTER_FAILURE), "gone"),
             Landing::StoreAway => (not_now(Dependency::Store, None), None, "store"),
@@ -326,10 +343,11 @@ impl RefreshActor {
         self.unfinished.push_back(unfinished);
     }
 
-    /// Tries again what is unfinished: the tokens of these sessions are spent, and nobody else has the new ones.
-    fn finish_more(&mut self) {
+    /// Tries again what is unfinished, so much of it: the tokens of these sessions are spent, and nobody else has the
+    /// new ones.
+    fn finish_more(&mut self, most: usize) {
         let now = self.clock.now();
-        for _ in 0..FINISHED_PER_TICK.min(self.unfinished.len()) {
+        for _ in 0..most.min(self.unfinished.len()) {
             let Some(unfinished) = self.unfinished.pop_front() else { return };
             let (workos, clock) = (self.workos.clone(), self.clock.clone());
             match unfinished {
@@ -373,8 +391,9 @@ fn judge(error: &WorkOsError) -> (Renewed, Option<Span>, &'static str) {
             (not_now(None), Some(REST_AFTER_FAILURE), "misconfigured")
         }
         WorkOsError::Transient { retry_after, .. } => {
-            let rest = retry_after.unwrap_or(REST_AFTER_FAILURE).max(REST_AFTER_FAILURE);
-            (not_now(*retry_after), Some(rest), "transient")
+            let word = retry_after.map(|word| word.min(LONGEST_WORD));
+            let rest = word.unwrap_or(REST_AFTER_FAILURE).max(REST_AFTER_FAILURE);
+            (not_now(word), Some(rest), "transient")
         }
     }
 }

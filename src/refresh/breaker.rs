@@ -12,8 +12,8 @@ const RATE_LIMITS: u32 = 2;
 const FIRST_HOLD: Span = Span::from_secs(2);
 /// but by our own judgement never longer than this: so late may a WorkOS that came back be noticed.
 const LONGEST_HOLD: Span = Span::from_secs(15);
-/// WorkOS' own word (`Retry-After`) counts up to this.
-const LONGEST_WORD: Span = Span::from_minutes(1);
+/// WorkOS' own word (`Retry-After`) counts up to this, for all sessions and for a single one.
+pub(super) const LONGEST_WORD: Span = Span::from_minutes(1);
 /// A probe that has not ended after this long is given up for lost.
 const PROBE: Span = Span::from_secs(20);
 

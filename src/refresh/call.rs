@@ -17,6 +17,8 @@ use crate::workos::{Refreshed, Unverified, WorkOs, WorkOsError};
 const ELSEWHERE: Span = Span::from_secs(2);
 /// How often. A ticket's own time is over before this is.
 const ELSEWHERE_TIMES: u32 = 12;
+/// How often a newer session is found that is not what is wished for, before that is given up.
+const NEWER_TIMES: u32 = 12;
 
 /// A renewal to be made.
 #[derive(Debug)]
@@ -25,6 +27,8 @@ pub(super) struct Call {
     pub(super) key: TokenHash,
     /// What was asked. Its session is the newest that was known, which may be newer than the asker's.
     pub(super) ask: Box<Ask>,
+    /// How often another replica's renewal was waited for.
+    pub(super) waited: u32,
 }
 
 /// How a renewal went.
@@ -40,6 +44,8 @@ pub(super) enum Landing {
     Failed(WorkOsError),
     /// The session is kept no longer: it was ended, or the store was emptied.
     Gone,
+    /// Another replica is about it; whoever waits for that keeps nobody else from calling.
+    Elsewhere(Elsewhere),
     /// The store does not answer; WorkOS was not asked.
     StoreAway,
 }
@@ -60,10 +66,23 @@ pub(super) enum Saved {
 }
 
 impl Call {
+    /// A call for this question.
+    pub(super) const fn new(key: TokenHash, ask: Box<Ask>) -> Self {
+        Self { key, ask, waited: 0 }
+    }
+
+    /// Waits for another replica's renewal, to be made then all the same: it finds what the other has brought, or
+    /// that it brought nothing.
+    pub(super) async fn wait(mut self, Elsewhere(done): Elsewhere, clock: Clock) -> Self {
+        let _ = clock.within(ELSEWHERE, done).await;
+        self.waited += 1;
+        self
+    }
+
     /// Makes it.
     pub(super) async fn make(self, workos: WorkOs, clock: Clock) -> (Self, Landing) {
         let mut session = Arc::clone(&self.ask.session);
-        for _ in 0..ELSEWHERE_TIMES {
+        for _ in 0..NEWER_TIMES {
             match self.ask.store.claim(&session, &self.ask.place).await {
                 Ok(Claim::Ours(ticket)) => {
                     let landing = self.refresh(&session, ticket, &workos, &clock).await;
@@ -76,9 +95,8 @@ impl Call {
                     }
                     return (self, landing);
                 }
-                Ok(Claim::Elsewhere(Elsewhere(done))) => {
-                    let _ = clock.within(ELSEWHERE, done).await;
-                }
+                Ok(Claim::Elsewhere(_)) if self.waited >= ELSEWHERE_TIMES => break,
+                Ok(Claim::Elsewhere(elsewhere)) => return (self, Landing::Elsewhere(elsewhere)),
                 Ok(Claim::Newer(newer)) => {
                     session = Arc::from(newer);
                     if suits(&self.ask.wish, &session) {

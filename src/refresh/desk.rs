@@ -67,9 +67,9 @@ pub(super) struct Waiting {
     pub(super) later: Vec<(Box<Ask>, Asker)>,
 }
 
-/// Where a question about a token stands.
+/// What became of a question that was entered.
 #[derive(Debug)]
-pub(super) enum Place {
+pub(super) enum Entered {
     /// It waits with others.
     Joined,
     /// It was lost a moment ago, and this is the outcome.
@@ -97,7 +97,7 @@ impl Desk {
     }
 
     /// Enters a question; `ask.session` is the newest that is known.
-    pub(super) fn enter(&mut self, key: TokenHash, ask: Box<Ask>, asker: Asker, now: Moment) -> Place {
+    pub(super) fn enter(&mut self, key: TokenHash, ask: Box<Ask>, asker: Asker, now: Moment) -> Entered {
         match self.flights.get_mut(&key) {
             Some(Flight::Running { wish, askers, later }) => {
                 // A renewal that is under way is as good as one that begins now.
@@ -106,22 +106,22 @@ impl Desk {
                 } else {
                     later.push((ask, asker));
                 }
-                Place::Joined
+                Entered::Joined
             }
             // What was refused was not another organization, unless it is asked for again.
             Some(Flight::Lost { outcome, until }) if now < *until && ask.wish == Wish::WhenDue => {
-                Place::Lost(outcome.clone(), asker)
+                Entered::Lost(outcome.clone(), asker)
             }
             Some(Flight::Pending) => {
                 let outcome = Renewed::NotNow { dependency: Dependency::WorkOs, retry_after: None };
-                Place::Lost(outcome, asker)
+                Entered::Lost(outcome, asker)
             }
             Some(Flight::Won { .. } | Flight::Lost { .. }) | None => {
                 self.drop_result(&key);
                 let running =
                     Flight::Running { wish: ask.wish.clone(), askers: vec![asker], later: Vec::new() };
                 self.flights.insert(key, running);
-                Place::ToCall(ask)
+                Entered::ToCall(ask)
             }
         }
     }

@@ -1,5 +1,6 @@
 //! What data threads ask of the control runtime beside renewals: exchanging a code for tokens, ending sessions at
-//! WorkOS, and looking up what WorkOS knows of a person. The work belongs to the task here, so a browser that hangs up cancels nothing.
+//! WorkOS, and looking up what WorkOS knows of a person. Work that has begun belongs to the task here, so a browser
+//! that hangs up cancels nothing; what is still waiting for its turn by then is not begun.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -22,6 +23,8 @@ use crate::workos::{EndUser, WorkOs, WorkOsError};
 const ASKS: usize = 1_024;
 /// Exchanges at one time.
 const EXCHANGES: usize = 64;
+/// When so many wait for their turn, those whose browsers have left go; the others are requests in flight.
+const WAITING: usize = 1_024;
 /// Revocations at one time. They are counted apart from exchanges: a wave of sign-outs must not keep people
 /// from signing in.
 const REVOKING: usize = 16;
@@ -182,6 +185,9 @@ impl ControlDesk {
     fn take(&mut self, ask: Ask) {
         match ask {
             Ask::Exchange(exchange) => {
+                if self.waiting.len() >= WAITING {
+                    self.waiting.retain(|exchange| !exchange.answer.is_closed());
+                }
                 self.waiting.push_back(exchange);
                 self.start_exchanges();
             }
@@ -199,7 +205,10 @@ impl ControlDesk {
 
     fn start_exchanges(&mut self) {
         while self.exchanging < EXCHANGES {
-            let Some(exchange) = self.waiting.pop_front() else { return };
+            // What a code brings reaches only the browser that waits for it. Whoever leaves again at once must not keep
+            // others from signing in.
+            let mut waiting = std::iter::from_fn(|| self.waiting.pop_front());
+            let Some(exchange) = waiting.find(|exchange| !exchange.answer.is_closed()) else { return };
             self.exchanging += 1;
             let workos = self.workos.clone();
             self.work.spawn(async move {
@@ -281,6 +290,49 @@ impl ControlDesk {
                     Done::Revoked
                 }
             }
+        });
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::auth::time::Timestamp;
+    use crate::workos::test_peer::{Peer, client, drive};
+
+    fn exchange() -> (Ask, oneshot::Receiver<Result<Tokens, WorkOsError>>) {
+        let (answer, result) = oneshot::channel();
+        let secret = || Secret::new("canary".to_owned());
+        let exchange = Exchange { code: secret(), verifier: secret(), end_user: EndUser::default(), answer };
+        (Ask::Exchange(Box::new(exchange)), result)
+    }
+
+    #[test]
+    fn whoever_left_while_waiting_keeps_nobody_from_signing_in() {
+        let clock = Clock::manual(Timestamp::from_unix_seconds(1_800_000_000));
+        let peer = Peer::scripted(vec![]);
+        let workos = client(&peer, &clock);
+        let (_control, mut desk) = Control::new(workos.clone(), Arc::default(), clock);
+        drive(&workos, async {
+            let mut waiting = Vec::new();
+            for _ in 0..EXCHANGES + 1 {
+                let (ask, result) = exchange();
+                desk.take(ask);
+                waiting.push(result);
+            }
+            for _ in 0..10_000 {
+                desk.take(exchange().0);
+            }
+            assert!(desk.waiting.len() <= WAITING, "{}", desk.waiting.len());
+            let (ask, last) = exchange();
+            desk.take(ask);
+            assert_eq!((desk.exchanging, waiting.len()), (EXCHANGES, EXCHANGES + 1));
+            // Two of those that are under way end.
+            desk.finish(Ok(Done::Exchanged));
+            desk.finish(Ok(Done::Exchanged));
+            assert_eq!((desk.exchanging, desk.waiting.len()), (EXCHANGES, 0));
+            drop(last);
         });
     }
 }

@@ -102,8 +102,11 @@ pub(crate) async fn present(thread: &DataThread, live: &Live, cookies: &RequestC
                 };
                 Found { presented: Presented::Session(newer, standing), rewrite: Rewrite::Newer, parts }
             }
-            // Its token is spent, so it cannot be asked what it should say now.
-            None if thread.shared.standing.is_outdated(&open.session) => Found::nothing(Rewrite::No),
+            // Its token is spent, so it cannot be asked what it should say now: it is worth as much as one that
+            // has ended. But whose it is, is known: it can be signed out of.
+            None if thread.shared.standing.is_outdated(&open.session) => {
+                Found { presented: Presented::Session(open, Standing::Ended), rewrite: Rewrite::No, parts }
+            }
             None => Found {
                 presented: Presented::Session(open, Standing::Superseded),
                 rewrite: Rewrite::No,

@@ -22,6 +22,7 @@ use crate::server::credential;
 use crate::server::data_thread::DataThread;
 use crate::server::live::{Live, Shared};
 use crate::standing::EndedBy;
+use crate::store::StoreUnavailable;
 use crate::telemetry::{Action, AuditLine, AuditOutcome};
 use crate::workos::EndUser;
 
@@ -262,6 +263,18 @@ async fn ask(thread: &DataThread, open: &OpenSession, end_user: EndUser) -> News
         Place::Record { .. } => {}
     }
     let live = thread.shared.live.load_full();
+    // What the stream knows of its session may be hours old: others have used it since, and a renewal that did not
+    // know of that would have it lapse.
+    let session = match live.store.newest(&open.place).await {
+        Ok(Some(newest)) if newest.generation() > session.generation() => {
+            return News::Newer(Arc::new(newest));
+        }
+        Ok(Some(newest)) if newest.generation() == session.generation() => Arc::new(newest),
+        Ok(Some(older)) => Arc::new((*session).clone().seen(older.last_seen_at())),
+        // Whether it is kept no longer, the renewal finds out.
+        Ok(None) => session,
+        Err(StoreUnavailable) => return News::NotNow,
+    };
     let (place, store, gate) = (open.place.clone(), Arc::clone(&live.store), Arc::clone(&live.gate));
     let ask = Ask { session, place, store, gate, end_user, wish: Wish::WhenDue };
     match refresher.renew(ask).await {

@@ -24,6 +24,7 @@ use crate::server::client_addr::TrustedPeers;
 use crate::server::control::Control;
 use crate::server::profiles::Profiles;
 use crate::server::site::Site;
+use crate::server::webhook::WebhookRoom;
 use crate::standing::StandingTable;
 use crate::store::{Sealer, SessionStore};
 use crate::telemetry::{AccessRecorder, AuditRecorder, Metrics, RouteMetrics};
@@ -190,6 +191,8 @@ pub struct Shared {
     pub refresher: Refresher,
     /// Hears what WorkOS tells of sessions and people.
     pub revocations: Revocations,
+    /// What webhooks that are being read may take of memory.
+    pub webhook_room: WebhookRoom,
     /// Exchanges codes and ends sessions at WorkOS.
     pub control: Control,
     /// Knows the profiles of people whose programs ask.

@@ -60,7 +60,7 @@ mod stack;
 mod tunnel;
 mod user_agent;
 mod watch;
-mod webhook;
+pub mod webhook;
 mod well_known;
 
 pub use page::content_security_policy;

@@ -96,7 +96,7 @@ async fn judge(thread: &DataThread, exchange: &Exchange, bearings: &Bearings, fo
     let decision = live.gate.assess(&facts, &found.presented, exchange.now);
     let stale = match decision.verdict {
         Verdict::Final(outcome) => {
-            let session = session_of(&outcome).or_else(|| found.session().cloned());
+            let session = concerned(&outcome, found.session());
             return Judged {
                 outcome,
                 trace: decision.trace,
@@ -123,7 +123,21 @@ async fn judge(thread: &DataThread, exchange: &Exchange, bearings: &Bearings, fo
     if in_grace && session_of(&outcome).is_some() {
         thread.shared.metrics.served_in_grace();
     }
-    Judged { outcome, trace, session: Some(session), renewed, retry_after, step_up }
+    let session = match renewed {
+        // Its older state is spent, whatever the newer one is worth here.
+        WasRenewed::Yes => Some(session),
+        WasRenewed::No => concerned(&outcome, Some(&session)),
+    };
+    Judged { outcome, trace, session, renewed, retry_after, step_up }
+}
+
+/// Whom the answer concerns, of a session that was found. Whoever is let through as nobody has not used it: a session
+/// that is over must not count as used, and so begin anew.
+fn concerned(outcome: &Outcome, found: Option<&Arc<OpenSession>>) -> Option<Arc<OpenSession>> {
+    match outcome {
+        Outcome::Forward(passage) => passage.session().cloned(),
+        Outcome::SignIn(_) | Outcome::AllowPreflight | Outcome::Refuse(_) => found.cloned(),
+    }
 }
 
 fn session_of(outcome: &Outcome) -> Option<Arc<OpenSession>> {

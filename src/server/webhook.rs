@@ -3,11 +3,12 @@
 //! no rule about other sites: the signature says who asks.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::{HeaderMap, Response};
 use http_body::Body as _;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::{Bytes, Incoming};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
 use serde_json::json;
 
 use crate::auth::event::Event;
@@ -23,6 +24,10 @@ use crate::server::reply::{Asker, Fault};
 
 /// The largest webhook; WorkOS' are a few kilobytes.
 const MAX_BYTES: usize = 1024 * 1024;
+/// What each may send without asking for room: more than nearly all have.
+const SMALL_BYTES: usize = 16 * 1024;
+/// Room for what all of them together send beyond that. Nobody has shown yet that they know the secret.
+const ROOM_BYTES: usize = 16 * 1024 * 1024;
 /// It must be here after this long.
 const PATIENCE: Span = Span::from_secs(10);
 /// From then until this long after, those who have to know are told. WorkOS waits longer for its answer.
@@ -39,6 +44,8 @@ enum Refused {
     TooLarge,
     /// It did not come whole.
     Broken,
+    /// It is large, and too many others are as well just now.
+    Crowded,
     /// The other replicas cannot be told: WorkOS is to bring it again.
     Unavailable,
 }
@@ -50,6 +57,7 @@ impl Refused {
             Self::Malformed => "malformed",
             Self::TooLarge => "too_large",
             Self::Broken => "broken",
+            Self::Crowded => "crowded",
             Self::Unavailable => "unavailable",
         }
     }
@@ -59,6 +67,7 @@ impl Refused {
             Self::Signature => asker.fault(Fault::BadSignature),
             Self::Malformed | Self::Broken => asker.fault(Fault::BodyBroken),
             Self::TooLarge => asker.fault(Fault::BodyTooLarge),
+            Self::Crowded => asker.fault(Fault::Overloaded),
             Self::Unavailable => asker.refusal(Refusal::Unavailable(Dependency::Store), None, None),
         }
     }
@@ -83,8 +92,9 @@ async fn take(thread: &DataThread, exchange: Exchange) -> Result<(), Refused> {
     let secret = live.webhook_secret.as_ref().ok_or(Refused::Signature)?;
     let signature = signature(&head.headers, now)?;
     let body = read(thread, body).await?;
-    secret.verify(&signature, &body).map_err(|_| Refused::Signature)?;
-    let event = Event::parse(&body, now).map_err(|_| Refused::Malformed)?;
+    secret.verify(&signature, &body.bytes).map_err(|_| Refused::Signature)?;
+    let event = Event::parse(&body.bytes, now).map_err(|_| Refused::Malformed)?;
+    drop(body);
     let heard = thread.timer.within(TELLING, thread.shared.revocations.hear(event)).await;
     heard.map_err(|_| Refused::Unavailable)?.map_err(|_| Refused::Unavailable)
 }
@@ -94,13 +104,52 @@ fn signature(headers: &HeaderMap, now: crate::auth::time::Timestamp) -> Result<S
     Signature::read(values, now).map_err(|_| Refused::Signature)
 }
 
-async fn read(thread: &DataThread, body: Incoming) -> Result<Bytes, Refused> {
+async fn read(thread: &DataThread, body: Incoming) -> Result<Whole<'_>, Refused> {
     if body.size_hint().lower() > MAX_BYTES as u64 {
         return Err(Refused::TooLarge);
     }
-    match thread.timer.within(PATIENCE, Limited::new(body, MAX_BYTES).collect()).await {
-        Ok(Ok(whole)) => Ok(whole.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refused::TooLarge),
-        Ok(Err(_)) | Err(_) => Err(Refused::Broken),
+    let room = &thread.shared.webhook_room;
+    thread.timer.within(PATIENCE, collect(room, body)).await.unwrap_or(Err(Refused::Broken))
+}
+
+async fn collect(room: &WebhookRoom, mut body: Incoming) -> Result<Whole<'_>, Refused> {
+    let mut whole = Whole { bytes: Vec::new(), taken: 0, room };
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| Refused::Broken)?.into_data() else { continue };
+        whole.push(&data)?;
+    }
+    Ok(whole)
+}
+
+/// How much of the room for large webhooks is taken.
+#[derive(Debug, Default)]
+pub struct WebhookRoom(AtomicUsize);
+
+/// A body as far as it has come. What it takes of the room is free again when it is dropped.
+struct Whole<'a> {
+    bytes: Vec<u8>,
+    taken: usize,
+    room: &'a WebhookRoom,
+}
+
+impl Whole<'_> {
+    fn push(&mut self, data: &[u8]) -> Result<(), Refused> {
+        let length = self.bytes.len().saturating_add(data.len());
+        if length > MAX_BYTES {
+            return Err(Refused::TooLarge);
+        }
+        let more = length.saturating_sub(SMALL_BYTES).saturating_sub(self.taken);
+        self.taken += more;
+        if self.room.0.fetch_add(more, Ordering::Relaxed).saturating_add(more) > ROOM_BYTES {
+            return Err(Refused::Crowded);
+        }
+        self.bytes.extend_from_slice(data);
+        Ok(())
+    }
+}
+
+impl Drop for Whole<'_> {
+    fn drop(&mut self) {
+        self.room.0.fetch_sub(self.taken, Ordering::Relaxed);
     }
 }

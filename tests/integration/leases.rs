@@ -483,6 +483,25 @@ fn work_on_a_stream_is_written_into_a_shared_session_once_a_minute() {
     patience::until("the activity", || seen() == 6 * 60 + 61);
 }
 
+#[test]
+fn a_renewal_for_a_stream_does_not_forget_when_its_session_was_used() {
+    let (scene, store, _client, _line) = shared("[session]\nidle_timeout = \"1h\"");
+    let (user, organization) = ada(&scene);
+    scene.world.advance(minutes(50));
+    assert_eq!(scene.browser.fetch("/x").send().status, 200);
+    let used = store.only().last_seen_at();
+    assert_eq!(used.since(START), minutes(50));
+    scene.world.advance(minutes(5));
+    word(&scene, Effect::Renew, Subject::Member(user, organization));
+    patience::until("the renewal", || {
+        scene.world.advance(secs(1));
+        store.only().access_issued_at() > START.plus(minutes(54))
+    });
+    assert_eq!(store.only().last_seen_at(), used);
+    scene.world.advance(minutes(10));
+    assert_eq!(scene.browser.fetch("/x").send().status, 200, "fifteen minutes are not an hour");
+}
+
 /// Somebody at WorkOS acts as Ada.
 fn impersonate(scene: &mut Scene) -> Browser {
     let wanted = json!({

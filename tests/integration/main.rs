@@ -21,6 +21,7 @@ mod callback;
 mod command_line;
 mod cookies;
 mod device_sign_in;
+mod endurance;
 mod forwarding;
 mod framing;
 mod http2;

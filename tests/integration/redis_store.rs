@@ -132,6 +132,39 @@ fn a_session_lives_on_through_many_renewals_at_changing_replicas() {
 
 #[test]
 #[ignore = "needs redis-server"]
+fn those_who_wait_for_a_replica_that_died_keep_nobody_else_from_being_renewed() {
+    let redis = Redis::start();
+    let world = sharing(&redis.config()).start();
+    let many: Vec<Browser> = (0..70).map(|_| signed_in(&world)).collect();
+    // The other one died in the middle of seventy renewals.
+    for key in redis.keys().iter().filter(|key| key.contains("session:")) {
+        assert_eq!(redis.ask(&["SET", &format!("{key}:lease"), "1", "PX", "20000"]), "OK");
+    }
+    let other = signed_in(&world);
+    world.advance(secs(301));
+    let claims = || -> u64 {
+        let stats = redis.ask(&["INFO", "commandstats"]);
+        let line = stats.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls="));
+        line.and_then(|line| line.split(',').next()).map_or(0, |calls| calls.parse().unwrap())
+    };
+    let before = claims();
+    thread::scope(|scope| {
+        let waiting: Vec<_> = many.iter().map(|one| scope.spawn(|| one.fetch("/x").send().status)).collect();
+        patience::until("seventy claims", || claims() >= before + 70);
+        assert_eq!(other.fetch("/x").send().status, 200);
+        assert_eq!(world.workos.refreshes().len(), 1);
+        // And those are renewed as soon as they may be.
+        for key in redis.keys().iter().filter(|key| key.ends_with(":lease")) {
+            assert_eq!(redis.ask(&["DEL", key]), "1");
+        }
+        world.advance(secs(3));
+        assert!(waiting.into_iter().all(|one| one.join().unwrap() == 200));
+    });
+    assert_eq!(world.workos.refreshes().len(), 71);
+}
+
+#[test]
+#[ignore = "needs redis-server"]
 fn a_sign_out_at_one_replica_holds_at_all_of_them_at_once() {
     let redis = Redis::start();
     let world = three(&redis);

@@ -487,6 +487,38 @@ fn a_cursor_that_workos_has_forgotten_is_given_up_and_nothing_is_missed() {
 }
 
 #[test]
+fn those_who_know_no_secret_find_little_memory_and_keep_no_webhook_out() {
+    let world = World::builder().config(WEBHOOKS).start();
+    let (browser, other) = (signed_in(&world, ADA), signed_in(&world, ADA));
+    let large = 1_000_000;
+    let head = format!(
+        "POST /auth/webhook HTTP/1.1\r\nHost: app.localhost\r\nWorkOS-Signature: t={}, v1={}\r\n\
+         Content-Length: {large}\r\n\r\n",
+        world.now().unix_millis(),
+        "0".repeat(64)
+    );
+    // All but the last byte, so that nothing can be verified yet.
+    let message = format!("{head}{}", "x".repeat(large - 1));
+    let mut crowd: Vec<_> = (0..20).map(|_| world.raw()).collect();
+    for one in &mut crowd {
+        one.send(&message);
+    }
+    patience::until("the first one too many", || refused(&world, "crowded") >= 1.0);
+    // One of WorkOS' own is small.
+    world.workos.revoke(&session_id(&browser));
+    bring(&world, &newest(&world, "session.revoked"));
+    assert_eq!(browser.fetch("/x").send().status, 401);
+    assert_eq!(other.fetch("/x").send().status, 200);
+    // Whoever leaves makes room again.
+    drop(crowd);
+    let body = format!(
+        "{{\"id\":\"event_large\",\"event\":\"of.no.consequence\",\"data\":\"{}\"}}",
+        "x".repeat(large)
+    );
+    patience::until("room", || post(&world, &[signature(SECRET, world.now(), &body)], &body).status == 200);
+}
+
+#[test]
 fn a_webhook_does_not_wait_for_a_poll_that_hangs() {
     let world = World::builder().config(WEBHOOKS).config(POLLS).start();
     let browser = signed_in(&world, ADA);

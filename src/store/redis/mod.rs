@@ -44,7 +44,9 @@ pub use crate::store::redis::log::Hear;
 pub use crate::store::redis::settings::{Address, Credentials, Host, Settings, Transport};
 pub use crate::store::redis::tls::TlsError;
 
-/// The right to renew a session ends by itself after this long: longer than a call to WorkOS with all its replays.
+/// The right to renew a session ends by itself after this long. A call to WorkOS that hangs may last longer; but
+/// whoever takes over from a replica that died has to ask within the 30 s in which WorkOS still answers the spent token
+/// with the new pair, and a replica that is merely slow gets that same pair.
 const LEASE: Span = Span::from_secs(20);
 /// Whoever asks WorkOS for events keeps that turn for so many of its intervals without asking again.
 const TURNS: u64 = 3;
