@@ -39,6 +39,7 @@
 //!        Refuse(Refusal)  ► server::reply: a page for people, a problem document for programs
 //!
 //! webhook, or poll of the events API ► revocation ► standing, and the store for the other replicas
+//! /auth/magic-auth, our own page ► control runtime ► WorkOS ► auth::sign_in::OwnAttempt, sealed, for each step
 //! /auth/callback ► auth::sign_in::finish ► control runtime ► WorkOS ► Session::open ► store ► 303
 //! ```
 //!

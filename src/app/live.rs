@@ -15,19 +15,25 @@ use crate::auth::webhook::WebhookSecret;
 use crate::clock::Clock;
 use crate::config::listen::Listen as ConfigListen;
 use crate::config::session_keys::SessionKeys;
-use crate::config::settings::{BearerKind, Config, CountLimit, Selector, UpstreamAddress, UpstreamConfig};
+use crate::config::settings::{
+    BearerKind, Config, CountLimit, Method, Selector, UpstreamAddress, UpstreamConfig,
+};
 use crate::server::client_addr::{TrustedPeers, UnixTrust};
 use crate::server::content_security_policy;
 use crate::server::listener::Listen;
 use crate::server::live::{
     AccessLogging, AuthorizeSettings, BearerRules, ConnectionLimits, Live, RequestLimits, RouteLabels, WayIn,
 };
+use crate::server::own_page::{Logo, OwnPage, Remembering, Way};
 use crate::server::site::{Scheme, Site};
 use crate::standing::StandingTable;
 use crate::store::Sealer;
 use crate::telemetry::Metrics;
 use crate::upstream::{Address, HostHeader, Upstream};
 use crate::workos;
+
+/// The heading of our own page that is said in each language by its own word.
+const USUAL_TITLE: &str = "Sign in";
 
 /// Why settings that are valid one by one do not fit together.
 #[derive(Debug, Error)]
@@ -164,6 +170,7 @@ impl AppSettings {
             upstream_names: config.upstreams.iter().map(|one| Arc::from(&*one.name)).collect(),
             trusted: self.trusted(),
             authorize: self.authorize(),
+            own_page: self.own_page(),
             bearers: self.bearers(),
             limits: RequestLimits {
                 body_bytes: config.server.limits.body_bytes,
@@ -203,6 +210,22 @@ impl AppSettings {
         let proxies = &self.config.server.trusted_proxies;
         let unix = if proxies.trusts_unix_peers() { UnixTrust::Trusted } else { UnixTrust::Untrusted };
         TrustedPeers::new(proxies.networks().to_vec(), unix)
+    }
+
+    /// Our own page, where there is more than one way in or another than WorkOS' own.
+    fn own_page(&self) -> Option<OwnPage> {
+        let sign_in = &self.config.sign_in;
+        let way = |method: &Method| match method {
+            Method::AuthKit => Way::AuthKit,
+            Method::MagicAuth => Way::MagicAuth,
+        };
+        (sign_in.methods != [Method::AuthKit]).then(|| OwnPage {
+            ways: sign_in.methods.iter().map(way).collect(),
+            title: Some(sign_in.title.clone()).filter(|title| **title != *USUAL_TITLE),
+            logo: sign_in.logo.as_ref().map(|logo| Logo::new(logo.media_type, logo.bytes.clone())),
+            support_url: sign_in.support_url.clone(),
+            remembering: if sign_in.remember_me { Remembering::Asked } else { Remembering::Always },
+        })
     }
 
     fn bearers(&self) -> Option<BearerRules> {

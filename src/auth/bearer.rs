@@ -12,7 +12,7 @@ use crate::auth::access_token::{self, Claims, KeySet, TokenError};
 use crate::auth::claims::WantedClaims;
 use crate::auth::identity::{Identity, Impersonator, Kind, User, WorkOsSessionId};
 use crate::auth::secret::Secret;
-use crate::auth::session::{Generation, Lifetimes, Session, SessionId};
+use crate::auth::session::{Generation, Lifetimes, Remembered, Session, SessionId};
 use crate::auth::time::Timestamp;
 
 /// The scheme, compared without regard to case (RFC 9110 §11.1).
@@ -126,6 +126,7 @@ pub fn session(claims: Claims, lifetimes: &Lifetimes, wanted: &WantedClaims, now
             claims: wanted.pick(&claims.custom),
         },
         // Whoever brought the token renews it.
+        remembered: Remembered::Yes,
         refresh_token: Secret::new(String::new()),
     }
 }

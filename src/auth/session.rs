@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use crate::auth::access_token::Claims;
 use crate::auth::claims::WantedClaims;
+use crate::auth::cookie::CookieLife;
 use crate::auth::entropy::Entropy;
 use crate::auth::identity::{Identity, Impersonator, Kind, OrganizationId, User};
 use crate::auth::secret::Secret;
@@ -146,6 +147,16 @@ pub enum TokensError {
     OtherUser,
 }
 
+/// Does a browser keep a session's cookie when it is closed?
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Remembered {
+    /// Yes, until the session's end.
+    #[default]
+    Yes,
+    /// No: the person did not want to be remembered on this device.
+    No,
+}
+
 /// Who somebody is and until when. Comes from [`Session::open`], [`Session::renewed`], or an opened cookie.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
@@ -158,6 +169,7 @@ pub struct Session {
     pub(in crate::auth) access_ends_at: Timestamp,
     pub(in crate::auth) claims_fingerprint: [u8; 8],
     pub(in crate::auth) identity: Identity,
+    pub(in crate::auth) remembered: Remembered,
     pub(in crate::auth) refresh_token: RefreshToken,
 }
 
@@ -186,6 +198,7 @@ impl Session {
             access_ends_at,
             claims_fingerprint: wanted.fingerprint(),
             identity,
+            remembered: Remembered::Yes,
             refresh_token,
         })
     }
@@ -222,6 +235,7 @@ impl Session {
             access_ends_at,
             claims_fingerprint: wanted.fingerprint(),
             identity,
+            remembered: self.remembered,
             refresh_token,
         })
     }
@@ -257,6 +271,27 @@ impl Session {
     #[must_use]
     pub fn seen(self, now: Timestamp) -> Self {
         Self { last_seen_at: self.last_seen_at.max(now), ..self }
+    }
+
+    /// This session as its person wants the browser to keep it.
+    #[must_use]
+    pub fn with_remembered(self, remembered: Remembered) -> Self {
+        Self { remembered, ..self }
+    }
+
+    /// Does a browser keep its cookie when it is closed?
+    #[must_use]
+    pub const fn remembered(&self) -> Remembered {
+        self.remembered
+    }
+
+    /// How long its cookie lasts.
+    #[must_use]
+    pub fn cookie_life(&self, lifetimes: &Lifetimes, now: Timestamp) -> CookieLife {
+        match self.remembered {
+            Remembered::Yes => CookieLife::For(self.ends_at(lifetimes).since(now)),
+            Remembered::No => CookieLife::UntilBrowserCloses,
+        }
     }
 
     /// Where its access token stands.
@@ -440,6 +475,7 @@ pub(crate) mod tests {
             access_ends_at: now.plus(Span::from_minutes(5)),
             claims_fingerprint: WantedClaims::new([]).fingerprint(),
             identity: ada(),
+            remembered: Remembered::Yes,
             refresh_token: Secret::new("refresh-token-of-ada".to_owned()),
         }
     }

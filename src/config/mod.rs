@@ -29,6 +29,7 @@ mod mask;
 mod node;
 mod notation;
 mod parse;
+pub mod picture;
 mod places;
 pub mod problem;
 pub mod public_url;

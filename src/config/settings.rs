@@ -13,6 +13,7 @@ use crate::auth::secret::Secret;
 use crate::auth::session::Lifetimes;
 use crate::auth::time::Span;
 use crate::config::listen::Listen;
+use crate::config::picture::Picture;
 use crate::config::public_url::PublicUrl;
 use crate::config::redis_url::RedisUrl;
 use crate::config::session_keys::SessionKeys;
@@ -186,8 +187,16 @@ pub struct RedisConfig {
 /// `[sign_in]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignInConfig {
-    /// The ways that are offered; never empty.
+    /// The ways that are offered; never empty, each once.
     pub methods: Vec<Method>,
+    /// The heading of our own page.
+    pub title: Box<str>,
+    /// A picture above it.
+    pub logo: Option<Picture>,
+    /// Where people get help: http, https, mailto or a path.
+    pub support_url: Option<Box<str>>,
+    /// Are people asked on our own page whether they want to be remembered?
+    pub remember_me: bool,
 }
 
 /// A way to sign in.
@@ -195,6 +204,8 @@ pub struct SignInConfig {
 pub enum Method {
     /// WorkOS' hosted pages.
     AuthKit,
+    /// A code by mail.
+    MagicAuth,
 }
 
 /// `[upstreams.<name>]`.

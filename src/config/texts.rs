@@ -13,6 +13,8 @@ use crate::config::web_origin::{OriginError, WebOrigin};
 
 /// Longest name of a route or upstream: it becomes a metric label.
 const MAX_NAME_BYTES: usize = 64;
+/// Longest heading; longer ones are no heading.
+const MAX_HEADING_CHARS: usize = 100;
 /// Names a type that is text with a rule.
 macro_rules! checked_text {
     ($(#[$doc:meta])* $name:ident, $kind:literal, $check:expr) => {
@@ -37,6 +39,40 @@ checked_text! {
         let word = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
         let fits = !text.is_empty() && text.len() <= MAX_NAME_BYTES && text.bytes().all(word);
         if fits { Ok(text.to_owned()) } else { Err("use 1 to 64 letters, digits, '-', '_' and '.'") }
+    }
+}
+
+checked_text! {
+    /// The heading of our own sign-in page.
+    Heading, "a heading such as \"Sign in\"", |text| {
+        let fits = !text.trim().is_empty() && text.chars().count() <= MAX_HEADING_CHARS;
+        if fits && !text.chars().any(char::is_control) {
+            Ok(text.trim().to_owned())
+        } else {
+            Err("write one line of 1 to 100 characters")
+        }
+    }
+}
+
+/// Where people get help, or nowhere.
+#[derive(Debug, Clone)]
+pub(super) struct HelpUrl(pub(super) Option<Box<str>>);
+
+impl FromText for HelpUrl {
+    const KIND: &'static str = "an address such as \"https://help.example.com\", or \"\" for none";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        let known = ["https://", "http://", "mailto:"].iter().any(|start| text.starts_with(start));
+        let path = text.starts_with('/') && !text.starts_with("//");
+        match text {
+            "" => Ok(Self(None)),
+            _ if (known && url::Url::parse(text).is_ok())
+                || (path && text.bytes().all(|b| b.is_ascii_graphic())) =>
+            {
+                Ok(Self(Some(text.into())))
+            }
+            _ => Err("write an https, http or mailto address, or a path such as \"/help\"".to_owned()),
+        }
     }
 }
 
@@ -190,12 +226,13 @@ impl FromText for RouteMethod {
 }
 
 impl FromText for SignInMethod {
-    const KIND: &'static str = "\"authkit\"";
+    const KIND: &'static str = "\"authkit\" or \"magic_auth\"";
 
     fn from_text(text: &str) -> Result<Self, String> {
         match text {
             "authkit" => Ok(Self::AuthKit),
-            _ => Err("use \"authkit\"".to_owned()),
+            "magic_auth" => Ok(Self::MagicAuth),
+            _ => Err("use \"authkit\" or \"magic_auth\"".to_owned()),
         }
     }
 }

@@ -357,6 +357,7 @@ mod tests {
             connections: vec![],
             organization: None,
             login_hint: None,
+            pending: None,
         }))
     }
 

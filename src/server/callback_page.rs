@@ -5,6 +5,7 @@ use http::Response;
 
 use crate::auth::return_to::ReturnTo;
 use crate::server::body::Body;
+use crate::server::entrance::NotEntered;
 use crate::server::exchange::Exchange;
 use crate::server::page::{Code, Deed, Notice};
 use crate::server::reply::PageStatus;
@@ -64,6 +65,15 @@ pub(super) fn failed(exchange: &Exchange, return_to: &ReturnTo) -> Response<Body
     exchange.asker().page(PageStatus::Refused, &notice)
 }
 
+/// Good tokens made no session.
+pub(super) fn not_entered(exchange: &Exchange, why: NotEntered, return_to: &ReturnTo) -> Response<Body> {
+    match why {
+        NotEntered::Inconsistent => failed(exchange, return_to),
+        NotEntered::TooLarge => too_large(exchange),
+        NotEntered::Store => unavailable(exchange, return_to),
+    }
+}
+
 /// A dependency did not answer.
 pub(super) fn unavailable(exchange: &Exchange, return_to: &ReturnTo) -> Response<Body> {
     let text = "The sign-in service cannot be reached at the moment. Please try again shortly.";
@@ -81,7 +91,7 @@ pub(super) fn step_up(exchange: &Exchange, return_to: &ReturnTo) -> Response<Bod
 }
 
 /// The session does not fit into cookies.
-pub(super) fn too_large(exchange: &Exchange) -> Response<Body> {
+fn too_large(exchange: &Exchange) -> Response<Body> {
     let text = "Your account carries more roles and permissions than browser cookies can hold. Whoever runs \
                 this site can change that.";
     exchange

@@ -13,6 +13,7 @@ use crate::auth::identity::{Identity, OrganizationId};
 use crate::auth::policy::Destination;
 use crate::auth::presented::{Dependency, OpenSession, Presented, Standing};
 use crate::auth::refusal::Refusal;
+use crate::auth::session::Session;
 use crate::auth::sign_in::Restarts;
 use crate::auth::time::Span;
 use crate::refresh::Wish;
@@ -144,7 +145,6 @@ impl Change<'_> {
         let stale = Stale { session: Arc::clone(open), worth: Worth::Nothing };
         let retry_after = outcome.retry_after.map(Span::as_secs);
         let who = live.gate.who_is_it_now(stale, outcome.renewal, thread.shared.clock.now());
-        let before = open.session.identity();
         match (who, outcome.step_up) {
             (WhoAmI::Somebody(changed), _) if is_fulfilled(&wish, changed.session.identity()) => {
                 (self.done(&wish, &changed).await, Some(changed))
@@ -154,7 +154,7 @@ impl Change<'_> {
                 tracing::error!("WorkOS renewed a session into another organization than it was asked for");
                 (self.refuse(Refusal::Unavailable(Dependency::WorkOs), None), Some(changed))
             }
-            (_, Some(step_up)) => (self.step_up(&wish, before, &step_up).await, None),
+            (_, Some(step_up)) => (self.step_up(&wish, &open.session, &step_up).await, None),
             (WhoAmI::Unknown(dependency), None) => {
                 (self.refuse(Refusal::Unavailable(dependency), retry_after), None)
             }
@@ -176,7 +176,8 @@ impl Change<'_> {
     }
 
     /// A person goes where the step can be taken, and comes back; a program is told the way.
-    async fn step_up(&self, wish: &Wish, identity: &Identity, step_up: &StepUp) -> Response<Body> {
+    async fn step_up(&self, wish: &Wish, before: &Session, step_up: &StepUp) -> Response<Body> {
+        let identity = before.identity();
         if matches!(wish, Wish::Organization(_)) && step_up.is_about_membership() {
             return self.object(Objection::NotAMember, identity).await;
         }
@@ -185,7 +186,7 @@ impl Change<'_> {
             Sender::Form => {
                 self.thread.shared.metrics.sign_in(SignInStage::Started, "none");
                 let target = post::return_to(self.exchange, self.form);
-                sign_in::step_up(self.exchange, &target, Restarts::NONE, step_up)
+                sign_in::step_up(self.exchange, &target, Restarts::NONE, before.remembered(), step_up)
             }
             Sender::Program => {
                 let wanted = self.form.field("return_to").map(|_| post::return_to(self.exchange, self.form));

@@ -12,11 +12,14 @@ use tokio_util::sync::CancellationToken;
 use crate::auth::identity::{UserId, WorkOsSessionId};
 use crate::auth::secret::Secret;
 use crate::auth::session::Tokens;
+use crate::auth::sign_in::StepId;
 use crate::auth::time::Span;
 use crate::clock::{Clock, Moment};
+use crate::server::codes::{self, Applicant, Codes, Enrol, Job, Redeemed, Sent};
 use crate::server::lookup::{self, Lookup, Lookups};
 use crate::standing::StandingTable;
 use crate::workos::lists::{Membership, UserSession};
+use crate::workos::one_time::{Enrolment, Proof};
 use crate::workos::{EndUser, WorkOs, WorkOsError};
 
 /// Questions that may wait; more wait at the sender.
@@ -46,6 +49,7 @@ pub struct Control {
 enum Ask {
     Exchange(Box<Exchange>),
     LookUp(Lookup),
+    Code(Box<Job>),
     Revoke { session: WorkOsSessionId, after: Span, done: Option<oneshot::Sender<()>> },
 }
 
@@ -70,6 +74,7 @@ impl Control {
             waiting: VecDeque::new(),
             revocations: VecDeque::new(),
             lookups: Lookups::default(),
+            codes: Codes::default(),
             workos,
             standing,
             clock,
@@ -105,6 +110,38 @@ impl Control {
         lookup::answered(result).await
     }
 
+    /// Has a code mailed, if the address gets one; `None` when the process is ending.
+    pub(crate) async fn send_code(
+        &self,
+        applicant: Applicant,
+        invitation: Option<Secret<String>>,
+    ) -> Option<Sent> {
+        let (answer, result) = oneshot::channel();
+        self.asks.send(Ask::Code(Box::new(Job::Send(applicant, invitation, answer)))).await.ok()?;
+        result.await.ok()
+    }
+
+    /// Gives a proof for tokens; `None` when the process is ending.
+    pub(crate) async fn redeem(&self, applicant: Applicant, step: StepId, proof: Proof) -> Option<Redeemed> {
+        let (answer, result) = oneshot::channel();
+        self.asks.send(Ask::Code(Box::new(Job::Redeem(applicant, step, proof, answer)))).await.ok()?;
+        result.await.ok()
+    }
+
+    /// Sets up an authenticator; `None` when there is no time for it.
+    pub(crate) async fn enrol(&self, enrol: Enrol) -> Option<Result<Enrolment, WorkOsError>> {
+        let (answer, result) = oneshot::channel();
+        self.asks.send(Ask::Code(Box::new(Job::Enrol(enrol, answer)))).await.ok()?;
+        result.await.ok()
+    }
+
+    /// Challenges an authenticator; `None` when there is no time for it.
+    pub(crate) async fn challenge(&self, factor: Box<str>) -> Option<Result<Box<str>, WorkOsError>> {
+        let (answer, result) = oneshot::channel();
+        self.asks.send(Ask::Code(Box::new(Job::Challenge(factor, answer)))).await.ok()?;
+        result.await.ok()
+    }
+
     /// Ends a session at WorkOS after so long, in the background.
     pub async fn revoke_later(&self, session: WorkOsSessionId, after: Span) {
         let _ = self.asks.send(Ask::Revoke { session, after, done: None }).await;
@@ -132,6 +169,7 @@ struct Revocation {
 enum Done {
     Exchanged,
     LookedUp,
+    Code(codes::Done),
     Revoked,
     TryAgain(Revocation),
 }
@@ -146,6 +184,7 @@ pub struct ControlDesk {
     waiting: VecDeque<Box<Exchange>>,
     revocations: VecDeque<Revocation>,
     lookups: Lookups,
+    codes: Codes,
     workos: WorkOs,
     standing: Arc<StandingTable>,
     clock: Clock,
@@ -195,6 +234,10 @@ impl ControlDesk {
                 self.lookups.take(lookup, self.clock.monotonic());
                 self.start_lookups();
             }
+            Ask::Code(job) => {
+                self.codes.take(*job, self.clock.monotonic());
+                self.start_codes();
+            }
             Ask::Revoke { session, after, done } => {
                 let due = self.clock.monotonic().plus(after);
                 let revocation = Revocation { session, due, tries: 0, done };
@@ -229,10 +272,18 @@ impl ControlDesk {
         }
     }
 
+    fn start_codes(&mut self) {
+        while let Some((job, refusal)) = self.codes.next() {
+            let (workos, clock) = (self.workos.clone(), self.clock.clone());
+            self.work.spawn(async move { Done::Code(job.make(workos, clock, refusal).await) });
+        }
+    }
+
     fn finish(&mut self, done: Result<Done, JoinError>) {
         match done {
             Ok(Done::Exchanged) => self.exchanging = self.exchanging.saturating_sub(1),
             Ok(Done::LookedUp) => self.lookups.finish(),
+            Ok(Done::Code(done)) => self.codes.finish(done),
             Ok(Done::Revoked) => self.revoking = self.revoking.saturating_sub(1),
             Ok(Done::TryAgain(revocation)) => {
                 self.revoking = self.revoking.saturating_sub(1);
@@ -241,12 +292,14 @@ impl ControlDesk {
             // Which kind of work panicked is not told: at worst the others have room for one more than they should.
             Err(_) => {
                 self.lookups.finish();
+                self.codes.finish(codes::Done::Nothing);
                 self.exchanging = self.exchanging.saturating_sub(1);
                 self.revoking = self.revoking.saturating_sub(1);
             }
         }
         self.start_exchanges();
         self.start_lookups();
+        self.start_codes();
         self.send_due(self.clock.monotonic());
     }
 

@@ -28,6 +28,11 @@ impl Form {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
+    /// All fields as one query (without `?`).
+    pub(crate) fn query(&self) -> String {
+        form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.0).finish()
+    }
+
     /// Reads a body of one of the two kinds, or none.
     ///
     /// # Errors
@@ -77,7 +82,11 @@ impl BodyKind {
             Self::Json => {
                 let document: Value = serde_json::from_slice(bytes).map_err(|_| Fault::BodyBroken)?;
                 let Value::Object(fields) = document else { return Err(Fault::BodyBroken) };
-                let text = |(key, value): (String, Value)| Some((key, value.as_str()?.to_owned()));
+                let text = |(key, value): (String, Value)| match value {
+                    Value::String(text) => Some((key, text)),
+                    Value::Bool(yes) => Some((key, yes.to_string())),
+                    Value::Null | Value::Number(_) | Value::Array(_) | Value::Object(_) => None,
+                };
                 Ok(Form(fields.into_iter().filter_map(text).collect()))
             }
         }
@@ -130,8 +139,11 @@ mod tests {
         let read = |kind: BodyKind, text: &'static str| kind.parse(&Bytes::from_static(text.as_bytes()));
         let form = read(BodyKind::Form, "return_to=%2Fa%3Fb&x=1").unwrap();
         assert_eq!(form.field("return_to"), Some("/a?b"));
-        let json = read(BodyKind::Json, r#"{"return_to":"/a","n":1}"#).unwrap();
-        assert_eq!((json.field("return_to"), json.field("n")), (Some("/a"), None));
+        let json = read(BodyKind::Json, r#"{"return_to":"/a","n":1,"yes":true}"#).unwrap();
+        assert_eq!(
+            (json.field("return_to"), json.field("n"), json.field("yes")),
+            (Some("/a"), None, Some("true"))
+        );
         assert_eq!(read(BodyKind::Json, "[]").unwrap_err(), Fault::BodyBroken);
         assert_eq!(read(BodyKind::Nothing, "x").unwrap_err(), Fault::BodyKind);
     }

@@ -22,6 +22,7 @@ use crate::refresh::Refresher;
 use crate::revocation::Revocations;
 use crate::server::client_addr::TrustedPeers;
 use crate::server::control::Control;
+use crate::server::own_page::OwnPage;
 use crate::server::profiles::Profiles;
 use crate::server::site::Site;
 use crate::server::webhook::WebhookRoom;
@@ -52,6 +53,8 @@ pub struct Live {
     pub trusted: TrustedPeers,
     /// How people are sent to WorkOS.
     pub authorize: AuthorizeSettings,
+    /// Our own sign-in page; `None`: people go straight to WorkOS.
+    pub own_page: Option<OwnPage>,
     /// How programs are let in; `None`: their `Authorization` is the applications'.
     pub bearers: Option<BearerRules>,
     /// Limits on requests.

@@ -10,8 +10,8 @@ use crate::auth::identity::Identity;
 use crate::auth::navigation::Caller;
 use crate::auth::refusal::Refusal;
 use crate::auth::return_to::ReturnTo;
-use crate::auth::session::Session;
-use crate::auth::sign_in::{Hints, Restarts};
+use crate::auth::session::{Remembered, Session};
+use crate::auth::sign_in::Restarts;
 use crate::auth::time::Timestamp;
 use crate::server::body::Body;
 use crate::server::data_thread::DataThread;
@@ -33,7 +33,7 @@ pub(crate) async fn answer(thread: &DataThread, exchange: &Exchange, bearings: &
     let live = &exchange.live;
     let carried = RequestCookies::read(exchange.request.headers(), live.sealer.cookies().names());
     let end_user = end_user(&bearings.client, exchange.request.headers());
-    let Visitor { who, write_back, retry_after, step_up } =
+    let Visitor { who, write_back, retry_after, step_up, remembered } =
         renewal::whoever(thread, live, &carried, end_user).await;
     let asker = exchange.asker();
     let response = match who {
@@ -43,20 +43,27 @@ pub(crate) async fn answer(thread: &DataThread, exchange: &Exchange, bearings: &
         }
         WhoAmI::Unknown(dependency) => asker.refusal(Refusal::Unavailable(dependency), None, retry_after),
         WhoAmI::Nobody | WhoAmI::Renew(_) if exchange.caller == Caller::Navigation => {
-            sign_in_first(thread, exchange, step_up.as_deref())
+            sign_in_first(thread, exchange, step_up.as_deref(), remembered)
         }
         WhoAmI::Nobody | WhoAmI::Renew(_) => asker.refusal(Refusal::SignInRequired, None, None),
     };
     renewal::finish(thread, exchange, &carried, &write_back, response).await
 }
 
-fn sign_in_first(thread: &DataThread, exchange: &Exchange, step_up: Option<&StepUp>) -> Response<Body> {
-    thread.shared.metrics.sign_in(SignInStage::Started, "none");
+fn sign_in_first(
+    thread: &DataThread,
+    exchange: &Exchange,
+    step_up: Option<&StepUp>,
+    remembered: Remembered,
+) -> Response<Body> {
     let site = &exchange.live.site;
     let back = ReturnTo::parse(&site.path(Endpoint::Me), site.sites());
     match step_up {
-        Some(step_up) => sign_in::step_up(exchange, &back, Restarts::NONE, step_up),
-        None => sign_in::begin(exchange, &back, Restarts::NONE, &Hints::default()),
+        Some(step_up) => {
+            thread.shared.metrics.sign_in(SignInStage::Started, "none");
+            sign_in::step_up(exchange, &back, Restarts::NONE, remembered, step_up)
+        }
+        None => sign_in::start(thread, exchange, &back),
     }
 }
 

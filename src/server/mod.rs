@@ -5,10 +5,10 @@
 //! | [`listener`], [`acceptor`], [`data_thread`], `connection`, `watch`, `stack` | from a socket to a request, and the life of a thread |
 //! | `exchange`, `intake`, [`client_addr`], `request_id`, `router` | what a request is, who sent it, whose it is to answer |
 //! | `credential`, `bearer`, `renewal`, `proxy`, `forward`, `request_body`, `tunnel` | from a credential to a decision to the application |
-//! | `sign_in`, `callback`, `sign_out`, `signed_out`, `session_json`, `change`, `revoke`, `me`, `well_known` | our own endpoints, a file each |
+//! | `sign_in`, [`own_page`], `callback`, `entrance`, `sign_out`, `signed_out`, `session_json`, `change`, `revoke`, `me`, `well_known` | our own endpoints, a file each |
 //! | `form`, `post`, `decision`, `user_agent` | what they share |
 //! | `reply`, `page`, `body`, [`site`] | what answers look like |
-//! | [`control`], [`profiles`], `lookup`, [`admin`], [`live`] | what data threads ask of the control runtime; probes; what all threads share |
+//! | [`control`], [`profiles`], `lookup`, `codes`, [`admin`], [`live`] | what data threads ask of the control runtime; probes; what all threads share |
 
 use http::header::USER_AGENT;
 use http::{HeaderMap, HeaderValue};
@@ -24,11 +24,13 @@ mod callback;
 mod callback_page;
 mod change;
 pub mod client_addr;
+mod codes;
 mod connection;
 pub mod control;
 mod credential;
 pub mod data_thread;
 mod decision;
+mod entrance;
 mod exchange;
 mod form;
 mod forward;
@@ -40,6 +42,7 @@ pub mod live;
 mod lookup;
 mod me;
 mod opening;
+pub mod own_page;
 mod page;
 mod per_stream;
 mod post;

@@ -143,6 +143,11 @@ pub(crate) fn policy_within_frames() -> HeaderValue {
     policy("")
 }
 
+/// The same for pages that show a picture of the operator's.
+pub(crate) fn policy_with_pictures() -> HeaderValue {
+    policy("; img-src 'self'; frame-ancestors 'none'")
+}
+
 fn policy(more: &str) -> HeaderValue {
     static STYLE_HASH: LazyLock<String> =
         LazyLock::new(|| STANDARD.encode(digest::digest(&digest::SHA256, STYLE.as_bytes())));

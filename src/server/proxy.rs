@@ -13,7 +13,7 @@ use crate::auth::identity::Identity;
 use crate::auth::policy::{Access, Trace};
 use crate::auth::presented::OpenSession;
 use crate::auth::refusal::Refusal;
-use crate::auth::sign_in::{Hints, Restarts};
+use crate::auth::sign_in::Restarts;
 use crate::auth::time::Span;
 use crate::server::body::Body;
 use crate::server::credential::{self, Found};
@@ -65,7 +65,7 @@ pub(crate) async fn answer(thread: &DataThread, exchange: Exchange, bearings: Be
             let response = forwarding.send(exchange, passage, cookies).await;
             return Answer { response, note };
         }
-        Outcome::SignIn(ref detour) => detoured(thread, &exchange, detour, judged.step_up.as_deref()),
+        Outcome::SignIn(ref detour) => detoured(thread, &exchange, detour, &judged),
         Outcome::AllowPreflight => preflight(&exchange, &bearings),
         Outcome::Refuse(refusal) => refuse(thread, &exchange, &bearings, &judged, refusal).await,
     };
@@ -237,19 +237,18 @@ fn note(bearings: &Bearings, judged: &Judged) -> Note {
     }
 }
 
-fn detoured(
-    thread: &DataThread,
-    exchange: &Exchange,
-    detour: &Detour,
-    step_up: Option<&StepUp>,
-) -> Response<Body> {
+fn detoured(thread: &DataThread, exchange: &Exchange, detour: &Detour, judged: &Judged) -> Response<Body> {
     match detour.start {
         DetourStart::Here => {
-            thread.shared.metrics.sign_in(SignInStage::Started, "none");
-            let (target, restarts) = (&detour.return_to, Restarts::NONE);
-            match step_up {
-                Some(step_up) => sign_in::step_up(exchange, target, restarts, step_up),
-                None => sign_in::begin(exchange, target, restarts, &Hints::default()),
+            let target = &detour.return_to;
+            match &judged.step_up {
+                Some(step_up) => {
+                    thread.shared.metrics.sign_in(SignInStage::Started, "none");
+                    let before = judged.session.as_ref().map(|open| open.session.remembered());
+                    let remembered = before.unwrap_or_default();
+                    sign_in::step_up(exchange, target, Restarts::NONE, remembered, step_up)
+                }
+                None => sign_in::start(thread, exchange, target),
             }
         }
         DetourStart::PublicUrl => exchange.asker().found(&exchange.live.site.sign_in_url(&detour.return_to)),

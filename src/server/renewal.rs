@@ -11,7 +11,7 @@ use crate::auth::gate::{Renewal, Stale, WhoAmI, Worth};
 use crate::auth::policy::Destination;
 use crate::auth::presented::{Dependency, OpenSession, Standing};
 use crate::auth::refusal::Refusal;
-use crate::auth::session::Freshness;
+use crate::auth::session::{Freshness, Remembered};
 use crate::auth::time::{Span, Timestamp};
 use crate::refresh::{Ask, Renewed, Wish};
 use crate::server::body::Body;
@@ -164,8 +164,8 @@ pub(crate) async fn cookies(
     let Some(sealed) = live.store.keep(&session.session, &session.place, now).await? else {
         return Ok(Vec::new());
     };
-    let max_age = session.session.ends_at(live.gate.lifetimes()).since(now);
-    Ok(policy.set_session(&sealed, max_age, carried))
+    let life = session.session.cookie_life(live.gate.lifetimes(), now);
+    Ok(policy.set_session(&sealed, life, carried))
 }
 
 /// Cookies that were made before the application was asked, looked at again now that it has answered: the
@@ -260,6 +260,8 @@ pub(crate) struct Visitor {
     pub(crate) retry_after: Option<u64>,
     /// What WorkOS asks of the person before it renews the session.
     pub(crate) step_up: Option<Arc<StepUp>>,
+    /// Does the browser keep the session that it brought when it is closed?
+    pub(crate) remembered: Remembered,
 }
 
 /// Whose session the request carries, renewed where it had to be; for our own endpoints.
@@ -289,5 +291,6 @@ pub(crate) async fn whoever(
         WhoAmI::Nobody | WhoAmI::Renew(_) | WhoAmI::Unknown(_) => None,
     };
     let write_back = WriteBack::of(&found, session, renewed);
-    Visitor { who, write_back, retry_after, step_up: asked }
+    let remembered = found.session().map(|open| open.session.remembered()).unwrap_or_default();
+    Visitor { who, write_back, retry_after, step_up: asked, remembered }
 }

@@ -1,6 +1,8 @@
 //! From a request to whoever answers it: what is not a request is turned away, one of our own endpoints is
 //! asked, and everything else goes to the policy.
 
+use std::sync::Arc;
+
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN};
 use http::{Method, Request};
 use hyper::body::Incoming;
@@ -11,10 +13,13 @@ use crate::server::client_addr::ClientAddr;
 use crate::server::data_thread::DataThread;
 use crate::server::exchange::{Answer, Bearings, Exchange, Note};
 use crate::server::intake::{self, IntakeFault};
+use crate::server::live::Live;
+use crate::server::own_page::{OwnPage, Way};
 use crate::server::reply::Fault;
 use crate::server::site::Endpoint;
 use crate::server::{
-    callback, change, me, proxy, revoke, session_json, sign_in, sign_out, signed_out, webhook, well_known,
+    callback, change, me, own_page, proxy, revoke, session_json, sign_in, sign_out, signed_out, webhook,
+    well_known,
 };
 use crate::telemetry::DecisionWord;
 
@@ -91,20 +96,26 @@ async fn own(thread: &DataThread, exchange: Exchange, bearings: Bearings) -> Ans
     let destination = Some(bearings.destination);
     let note = Note { destination, decision: DecisionWord::Own, ..Note::default() };
     let endpoint = exchange.live.site.endpoint(bearings.path.as_str());
-    let takes_webhooks = exchange.live.webhook_secret.is_some();
-    let Some(endpoint) = endpoint.filter(|one| *one != Endpoint::Webhook || takes_webhooks) else {
+    let live = Arc::clone(&exchange.live);
+    let Some(endpoint) = endpoint.filter(|one| is_there(&live, *one)) else {
         return Answer { response: exchange.asker().fault(Fault::NoSuchEndpoint), note };
     };
     let allowed = match endpoint {
         // A HEAD, as link checkers send it, would spend the code.
         Endpoint::Callback => "GET",
-        Endpoint::SignIn | Endpoint::SignedOut | Endpoint::Session | Endpoint::Me | Endpoint::WellKnown => {
-            "GET, HEAD"
-        }
+        Endpoint::SignIn if live.own_page.is_some() => "GET, HEAD, POST",
+        Endpoint::SignIn
+        | Endpoint::SignedOut
+        | Endpoint::Session
+        | Endpoint::Me
+        | Endpoint::WellKnown
+        | Endpoint::Logo => "GET, HEAD",
         Endpoint::SignOut => "GET, HEAD, POST",
         Endpoint::SessionRefresh
         | Endpoint::SessionOrganization
         | Endpoint::SessionRevoke
+        | Endpoint::MagicAuth
+        | Endpoint::MagicAuthVerify
         | Endpoint::Webhook => "POST",
     };
     let method = exchange.request.method();
@@ -112,19 +123,51 @@ async fn own(thread: &DataThread, exchange: Exchange, bearings: Bearings) -> Ans
         return Answer { response: exchange.asker().fault(Fault::MethodNotAllowed(allowed)), note };
     }
     let reads = *method != Method::POST;
-    let response = match endpoint {
-        Endpoint::SignIn => sign_in::answer(thread, &exchange),
-        Endpoint::Callback => callback::answer(thread, &exchange, &bearings).await,
-        Endpoint::SignOut if reads => sign_out::page(thread, &exchange).await,
-        Endpoint::SignOut => sign_out::answer(thread, exchange).await,
-        Endpoint::SignedOut => signed_out::answer(&exchange),
-        Endpoint::Session => session_json::answer(thread, &exchange, &bearings).await,
-        Endpoint::SessionRefresh => change::refresh(thread, exchange, &bearings).await,
-        Endpoint::SessionOrganization => change::switch(thread, exchange, &bearings).await,
-        Endpoint::SessionRevoke => revoke::answer(thread, exchange, &bearings).await,
-        Endpoint::Me => me::answer(thread, &exchange, &bearings).await,
-        Endpoint::WellKnown => well_known::answer(&exchange),
-        Endpoint::Webhook => webhook::answer(thread, exchange).await,
+    let page = live.own_page.as_ref();
+    let response = match (endpoint, page) {
+        (Endpoint::SignIn, Some(page)) if !reads => sign_in::posted(thread, exchange, page).await,
+        (Endpoint::SignIn, _) => sign_in::answer(thread, &exchange),
+        (Endpoint::MagicAuth, Some(page)) => own_page::send::answer(thread, exchange, &bearings, page).await,
+        (Endpoint::MagicAuthVerify, Some(page)) => {
+            own_page::verify::answer(thread, exchange, &bearings, page).await
+        }
+        (Endpoint::Logo, Some(OwnPage { logo: Some(logo), .. })) => own_page::logo::answer(&exchange, logo),
+        (Endpoint::MagicAuth | Endpoint::MagicAuthVerify | Endpoint::Logo, _) => {
+            exchange.asker().fault(Fault::NoSuchEndpoint)
+        }
+        (Endpoint::Callback, _) => callback::answer(thread, &exchange, &bearings).await,
+        (Endpoint::SignOut, _) if reads => sign_out::page(thread, &exchange).await,
+        (Endpoint::SignOut, _) => sign_out::answer(thread, exchange).await,
+        (Endpoint::SignedOut, _) => signed_out::answer(&exchange),
+        (Endpoint::Session, _) => session_json::answer(thread, &exchange, &bearings).await,
+        (Endpoint::SessionRefresh, _) => change::refresh(thread, exchange, &bearings).await,
+        (Endpoint::SessionOrganization, _) => change::switch(thread, exchange, &bearings).await,
+        (Endpoint::SessionRevoke, _) => revoke::answer(thread, exchange, &bearings).await,
+        (Endpoint::Me, _) => me::answer(thread, &exchange, &bearings).await,
+        (Endpoint::Webhook, _) => webhook::answer(thread, exchange).await,
+        (Endpoint::WellKnown, _) => well_known::answer(&exchange),
     };
     Answer { response, note }
+}
+
+/// Is this endpoint there, as things are configured?
+fn is_there(live: &Live, endpoint: Endpoint) -> bool {
+    let page = live.own_page.as_ref();
+    match endpoint {
+        Endpoint::Webhook => live.webhook_secret.is_some(),
+        Endpoint::MagicAuth | Endpoint::MagicAuthVerify => {
+            page.is_some_and(|page| page.offers(Way::MagicAuth))
+        }
+        Endpoint::Logo => page.is_some_and(|page| page.logo.is_some()),
+        Endpoint::SignIn
+        | Endpoint::Callback
+        | Endpoint::SignOut
+        | Endpoint::SignedOut
+        | Endpoint::Session
+        | Endpoint::SessionRefresh
+        | Endpoint::SessionOrganization
+        | Endpoint::SessionRevoke
+        | Endpoint::WellKnown
+        | Endpoint::Me => true,
+    }
 }

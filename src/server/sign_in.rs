@@ -1,4 +1,4 @@
-//! `GET {auth_path}/sign-in`: always starts a sign-in. Also WorkOS' sign-in endpoint (`initiate_login_uri`),
+//! `GET {auth_path}/sign-in`: always starts a sign-in, at WorkOS or with [our own page](crate::server::own_page). Also WorkOS' sign-in endpoint (`initiate_login_uri`),
 //! where people land who come from a bookmark, an invitation or the dashboard
 //! (<https://workos.com/docs/user-management/authkit>).
 
@@ -7,6 +7,7 @@ use http::{Method, Response};
 
 use crate::auth::cookie::{OurCookie, RequestCookies};
 use crate::auth::return_to::ReturnTo;
+use crate::auth::session::Remembered;
 use crate::auth::sign_in::{
     ATTEMPT_LIFETIME, Attempt, AuthorizeRequest, Hints, Restarts, Selector, Step, attempts_to_expire,
     authorize_url,
@@ -16,51 +17,114 @@ use crate::server::body::Body;
 use crate::server::data_thread::DataThread;
 use crate::server::exchange::Exchange;
 use crate::server::live::{AuthorizeSettings, WayIn};
+use crate::server::own_page::{self, OwnPage, Way};
+use crate::server::post;
+use crate::server::reply::Fault;
 use crate::server::site::Endpoint;
 use crate::telemetry::SignInStage;
 use crate::workos::error::{StepUp, StepUpKind};
 
 /// The field of the query that holds a sealed step.
 const STEP: &str = "step";
+/// The field that names a way in, and its value for the one at WorkOS.
+const METHOD: &str = "method";
+const AUTHKIT: &str = "authkit";
 
-/// Starts a sign-in that comes back to the `return_to` of the query.
+/// Starts a sign-in that comes back to the `return_to` of the query: at WorkOS, or with our own page. With
+/// `method=authkit` the page is left out.
 pub(crate) fn answer(thread: &DataThread, exchange: &Exchange) -> Response<Body> {
-    thread.shared.metrics.sign_in(SignInStage::Started, "none");
     let query = exchange.request.uri().query().unwrap_or_default();
+    let field = |name: &str| form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name);
     let sites = exchange.live.site.sites();
-    let return_to = form_urlencoded::parse(query.as_bytes())
-        .find(|(key, _)| key == "return_to")
-        .map_or_else(ReturnTo::root, |(_, value)| ReturnTo::parse(&value, sites));
-    let step = form_urlencoded::parse(query.as_bytes())
-        .find(|(key, _)| key == STEP)
-        .and_then(|(_, value)| Step::open(&exchange.live.sealer.context(), &value, exchange.now));
-    match step {
-        Some(step) => take(exchange, &return_to, Restarts::NONE, &step),
-        None => begin(exchange, &return_to, Restarts::NONE, &Hints::from_query(query)),
+    let return_to =
+        field("return_to").map_or_else(ReturnTo::root, |(_, value)| ReturnTo::parse(&value, sites));
+    let hints = Hints::from_query(query);
+    let step =
+        field(STEP).and_then(|(_, value)| Step::open(&exchange.live.sealer.context(), &value, exchange.now));
+    if let Some(step) = step {
+        thread.shared.metrics.sign_in(SignInStage::Started, "none");
+        return take(exchange, &Aim::at(&return_to), &step);
+    }
+    let direct = field(METHOD).is_some_and(|(_, value)| value == AUTHKIT);
+    match &exchange.live.own_page {
+        Some(page) if !(direct && page.offers(Way::AuthKit)) => {
+            own_page::show(exchange, page, &return_to, &hints)
+        }
+        Some(_) | None => {
+            thread.shared.metrics.sign_in(SignInStage::Started, "none");
+            begin(exchange, &return_to, Restarts::NONE, &hints)
+        }
+    }
+}
+
+/// The press of the page's button that leads to WorkOS.
+pub(crate) async fn posted(thread: &DataThread, mut exchange: Exchange, page: &OwnPage) -> Response<Body> {
+    let form = match post::take_in(thread, &mut exchange).await {
+        Ok(form) => form,
+        Err(response) => return response,
+    };
+    if !page.offers(Way::AuthKit) {
+        return post::asker(&exchange).fault(Fault::NoSuchEndpoint);
+    }
+    thread.shared.metrics.sign_in(SignInStage::Started, "none");
+    let mut hints = Hints::from_query(&form.query());
+    let typed = form.field("email").map(str::trim).filter(|email| own_page::is_address(email));
+    hints.login_hint = typed.map(Into::into).or(hints.login_hint);
+    let return_to = own_page::return_to(&exchange, &form);
+    let aim = Aim { remembered: own_page::remembered(page, &form), ..Aim::at(&return_to) };
+    leave_for(&exchange, &exchange.live.authorize, &aim, &hints)
+}
+
+/// Has somebody sign in who was on the way elsewhere: with our own page, or at WorkOS at once.
+pub(crate) fn start(thread: &DataThread, exchange: &Exchange, return_to: &ReturnTo) -> Response<Body> {
+    if exchange.live.own_page.is_some() {
+        return exchange.asker().found(&exchange.live.site.sign_in_url(return_to));
+    }
+    thread.shared.metrics.sign_in(SignInStage::Started, "none");
+    begin(exchange, return_to, Restarts::NONE, &Hints::default())
+}
+
+/// Has somebody sign in once more who came back from WorkOS with nothing that counts: at WorkOS, which lets them
+/// pass unseen where all is well, unless the operator does not offer that.
+pub(crate) fn anew(exchange: &Exchange, return_to: &ReturnTo, restarts: Restarts) -> Response<Body> {
+    match &exchange.live.own_page {
+        Some(page) if !page.offers(Way::AuthKit) => {
+            exchange.asker().found(&exchange.live.site.sign_in_url(return_to))
+        }
+        Some(_) | None => begin(exchange, return_to, restarts, &Hints::default()),
     }
 }
 
 /// Sends the browser to WorkOS, with a cookie for this attempt alone.
-pub(crate) fn begin(
-    exchange: &Exchange,
-    return_to: &ReturnTo,
+fn begin(exchange: &Exchange, return_to: &ReturnTo, restarts: Restarts, hints: &Hints) -> Response<Body> {
+    let aim = Aim { restarts, ..Aim::at(return_to) };
+    leave_for(exchange, &exchange.live.authorize, &aim, hints)
+}
+
+/// What a sign-in is to come to.
+struct Aim<'a> {
+    return_to: &'a ReturnTo,
     restarts: Restarts,
-    hints: &Hints,
-) -> Response<Body> {
-    leave_for(exchange, &exchange.live.authorize, return_to, restarts, hints)
+    remembered: Remembered,
+}
+
+impl<'a> Aim<'a> {
+    const fn at(return_to: &'a ReturnTo) -> Self {
+        Self { return_to, restarts: Restarts::NONE, remembered: Remembered::Yes }
+    }
 }
 
 fn leave_for(
     exchange: &Exchange,
     settings: &AuthorizeSettings,
-    return_to: &ReturnTo,
-    restarts: Restarts,
+    aim: &Aim<'_>,
     hints: &Hints,
 ) -> Response<Body> {
     let live = &exchange.live;
     let context = live.sealer.context();
     let cookies = live.sealer.cookies();
-    let attempt = Attempt::begin(&context, return_to, restarts, entropy::draw(), exchange.now);
+    let &Aim { return_to, restarts, remembered } = aim;
+    let attempt = Attempt::begin(&context, return_to, restarts, remembered, entropy::draw(), exchange.now);
     let redirect_uri = live.site.url(Endpoint::Callback);
     let authorize = AuthorizeRequest {
         client_id: &settings.client_id,
@@ -90,9 +154,10 @@ pub(crate) fn step_up(
     exchange: &Exchange,
     return_to: &ReturnTo,
     restarts: Restarts,
+    remembered: Remembered,
     step_up: &StepUp,
 ) -> Response<Body> {
-    take(exchange, return_to, restarts, &step(step_up))
+    take(exchange, &Aim { return_to, restarts, remembered }, &step(step_up))
 }
 
 /// The address of our own that leads to where the step can be taken, and from there to `return_to`. The plain
@@ -123,7 +188,7 @@ fn step(step_up: &StepUp) -> Step {
     }
 }
 
-fn take(exchange: &Exchange, return_to: &ReturnTo, restarts: Restarts, step: &Step) -> Response<Body> {
+fn take(exchange: &Exchange, aim: &Aim<'_>, step: &Step) -> Response<Body> {
     let hints = Hints {
         login_hint: step.login_hint.as_ref().map(|hint| hint.expose().as_str().into()),
         organization_id: step.organization_id.clone(),
@@ -134,7 +199,7 @@ fn take(exchange: &Exchange, return_to: &ReturnTo, restarts: Restarts, step: &St
         None => WayIn::Provider("authkit".into()),
     };
     let settings = AuthorizeSettings { way_in, ..exchange.live.authorize.clone() };
-    leave_for(exchange, &settings, return_to, restarts, &hints)
+    leave_for(exchange, &settings, aim, &hints)
 }
 
 fn selector<'a>(settings: &'a AuthorizeSettings, hints: &'a Hints) -> Selector<'a> {

@@ -61,10 +61,16 @@ pub enum Endpoint {
     WellKnown,
     /// Where WorkOS tells what happened.
     Webhook,
+    /// Has a code mailed.
+    MagicAuth,
+    /// Takes the code, or what a further step asks for.
+    MagicAuthVerify,
+    /// The operator's picture on our own page.
+    Logo,
 }
 
 impl Endpoint {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 14] = [
         Self::SignIn,
         Self::Callback,
         Self::SignOut,
@@ -76,6 +82,9 @@ impl Endpoint {
         Self::Me,
         Self::WellKnown,
         Self::Webhook,
+        Self::MagicAuth,
+        Self::MagicAuthVerify,
+        Self::Logo,
     ];
 
     /// Its path below `auth_path`.
@@ -93,6 +102,9 @@ impl Endpoint {
             Self::Me => "/me",
             Self::WellKnown => "/.well-known/vestibule",
             Self::Webhook => "/webhook",
+            Self::MagicAuth => "/magic-auth",
+            Self::MagicAuthVerify => "/magic-auth/verify",
+            Self::Logo => "/logo",
         }
     }
 }

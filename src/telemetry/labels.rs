@@ -7,8 +7,10 @@ use prometheus_client::encoding::EncodeLabelSet;
 /// How far a sign-in came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SignInStage {
-    /// The person was sent to WorkOS.
+    /// The person was sent to WorkOS, or was mailed a code.
     Started,
+    /// WorkOS asks for a further step on our own page.
+    Continued,
     /// The person came back and has a session.
     Completed,
     /// It ended without a session.
@@ -21,6 +23,7 @@ impl SignInStage {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Started => "started",
+            Self::Continued => "continued",
             Self::Completed => "completed",
             Self::Failed => "failed",
         }

@@ -3,19 +3,28 @@
 
 use serde_json::{Map, Value};
 
-use crate::auth::identity::OrganizationId;
+use crate::auth::identity::{OrganizationId, UserId};
 use crate::auth::secret::Secret;
+use crate::auth::sign_in::Choice;
 use crate::workos::code::{ErrorCode, Meaning, look_up};
 use crate::workos::error::{
-    ConnectionId, Misconfiguration, Outage, Rejection, StepUp, StepUpKind, WorkOsError,
+    ConnectionId, Continuation, Misconfiguration, Outage, Rejection, StepUp, StepUpKind, WorkOsError,
 };
 use crate::workos::http::Reply;
+use crate::workos::one_time::id_of;
 
 /// The one refusal that comes without a word: the organization asked for wants its own sign-in
 /// (<https://workos.com/docs/reference/authkit/authentication-errors/sso-required>).
 const SSO_IN_PROSE: &str = "Must use SSO for selected organization";
 /// Connections that are kept of those that would do.
 const MAX_CONNECTIONS: usize = 16;
+/// Longest `pending_authentication_token` that is kept; WorkOS' own are about 30 bytes.
+const MAX_TOKEN_BYTES: usize = 1_024;
+/// Authenticators and organizations that are kept of those that WorkOS names.
+const MAX_FACTORS: usize = 16;
+const MAX_ORGANIZATIONS: usize = 200;
+/// Longest name of an organization that is shown.
+const MAX_NAME_CHARS: usize = 80;
 /// Longest address (RFC 5321 §4.5.3.1 allows 64 + 1 + 255).
 const MAX_EMAIL_BYTES: usize = 320;
 
@@ -98,7 +107,40 @@ fn step_up(body: &Map<String, Value>, kind: StepUpKind, code: ErrorCode) -> Step
         connections,
         organization: organization.and_then(|id| OrganizationId::parse(id).ok()),
         login_hint: email.map(|email| Secret::new(email.to_owned())),
+        pending: continuation(body).map(Box::new),
     }
+}
+
+/// What the refusal gives to go on with
+/// (<https://workos.com/docs/reference/authkit/authentication-errors>).
+fn continuation(body: &Map<String, Value>) -> Option<Continuation> {
+    let token = body.get("pending_authentication_token")?.as_str()?;
+    let fits = !token.is_empty()
+        && token.len() <= MAX_TOKEN_BYTES
+        && token.bytes().all(|byte| byte.is_ascii_graphic());
+    let list = |name: &str| body.get(name).and_then(Value::as_array).into_iter().flatten();
+    let inside = |name: &str| body.get(name).and_then(|inner| inner.get("id"));
+    // Codes by text message are not led through: they need a number to be shown.
+    let totp = |factor: &&Value| factor.get("type").and_then(Value::as_str).is_none_or(|kind| kind == "totp");
+    fits.then(|| Continuation {
+        token: Secret::new(token.to_owned()),
+        user: inside("user").and_then(Value::as_str).and_then(|id| UserId::parse(id).ok()),
+        factors: list("authentication_factors")
+            .filter(totp)
+            .filter_map(|factor| id_of(factor.get("id")))
+            .take(MAX_FACTORS)
+            .collect(),
+        challenge: id_of(inside("authentication_challenge")),
+        organizations: list("organizations").filter_map(choice).take(MAX_ORGANIZATIONS).collect(),
+    })
+}
+
+fn choice(organization: &Value) -> Option<Choice> {
+    let id = organization.get("id")?.as_str()?;
+    let name = organization.get("name").and_then(Value::as_str).filter(|name| !name.trim().is_empty());
+    let name: String =
+        name.unwrap_or(id).chars().filter(|one| !one.is_control()).take(MAX_NAME_CHARS).collect();
+    Some(Choice { id: OrganizationId::parse(id).ok()?, name: name.into() })
 }
 
 #[cfg(test)]
@@ -259,6 +301,38 @@ mod tests {
         }));
         assert_eq!(step_up.connections.len(), MAX_CONNECTIONS);
         assert_eq!((step_up.organization, step_up.login_hint), (None, None));
+    }
+
+    #[test]
+    fn a_step_up_says_how_this_very_sign_in_goes_on() {
+        let step_up = step_up_of(&json!({
+            "code": "organization_selection_required", "pending_authentication_token": "canary",
+            "organizations": [
+                { "id": "org_1", "name": "Acme" }, { "id": "org_2" }, { "id": "" }, 7,
+                { "id": "org_3", "name": "A\u{0}b" },
+            ],
+            "user": { "id": "user_1" },
+        }));
+        assert!(!format!("{step_up:?}").contains("canary"));
+        let pending = step_up.pending.unwrap_or_else(|| panic!("nothing to go on with"));
+        let names: Vec<&str> = pending.organizations.iter().map(|choice| &*choice.name).collect();
+        assert_eq!(names, ["Acme", "org_2", "Ab"]);
+        assert_eq!(pending.user.as_ref().map(UserId::as_str), Some("user_1"));
+
+        let step_up = step_up_of(&json!({
+            "code": "mfa_challenge", "pending_authentication_token": "t",
+            "authentication_factors": [{ "id": "f1", "type": "sms" }, { "id": "f2", "type": "totp" }],
+            "authentication_challenge": { "id": "auth_challenge_1" },
+        }));
+        let pending = step_up.pending.unwrap_or_else(|| panic!("nothing to go on with"));
+        assert_eq!(
+            (&*pending.factors, pending.challenge.as_deref()),
+            (&[Box::from("f2")][..], Some("auth_challenge_1"))
+        );
+        for token in [json!(null), json!(""), json!(7), json!("a b"), json!("t".repeat(2_000))] {
+            let body = json!({ "code": "mfa_challenge", "pending_authentication_token": token });
+            assert_eq!(step_up_of(&body).pending, None, "{body}");
+        }
     }
 
     #[test]

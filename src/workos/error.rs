@@ -10,7 +10,7 @@ use crate::auth::access_token::TokenError;
 use crate::auth::time::Span;
 use crate::workos::code::ErrorCode;
 
-pub use crate::workos::step_up::{ConnectionId, StepUp, StepUpKind};
+pub use crate::workos::step_up::{ConnectionId, Continuation, StepUp, StepUpKind};
 
 /// Longest request id that is kept; longer ones would only fill the log.
 const MAX_REQUEST_ID_BYTES: usize = 64;
@@ -246,6 +246,7 @@ mod tests {
             connections: vec![ConnectionId::parse("conn_1").unwrap()],
             organization: None,
             login_hint: Some(Secret::new("canary@example.com".into())),
+            pending: None,
         };
         let error = WorkOsError::Rejected(Rejection::StepUp(step_up));
         assert!(!format!("{error} {error:?}").contains("canary"));

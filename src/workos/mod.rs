@@ -30,6 +30,7 @@ mod http;
 pub mod key_set;
 pub mod lists;
 pub mod management;
+pub mod one_time;
 mod replay;
 mod retry_after;
 mod settings;

@@ -1,8 +1,9 @@
 //! What a person has to do at WorkOS before there are tokens, with all that a new sign-in needs to lead them
 //! there.
 
-use crate::auth::identity::{IdError, OrganizationId};
+use crate::auth::identity::{IdError, OrganizationId, UserId};
 use crate::auth::secret::Secret;
+use crate::auth::sign_in::Choice;
 use crate::workos::code::ErrorCode;
 
 /// Longest id that is kept; WorkOS' own are about 40 bytes.
@@ -22,6 +23,23 @@ pub struct StepUp {
     pub organization: Option<OrganizationId>,
     /// The person's address, for `login_hint`.
     pub login_hint: Option<Secret<String>>,
+    /// What goes on with this very sign-in, where WorkOS lets the application lead through the step.
+    pub pending: Option<Box<Continuation>>,
+}
+
+/// How a sign-in goes on that WorkOS has begun and not finished.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Continuation {
+    /// The `pending_authentication_token`; serves once.
+    pub token: Secret<String>,
+    /// Whose sign-in it is.
+    pub user: Option<UserId>,
+    /// The authenticators that can be challenged.
+    pub factors: Vec<Box<str>>,
+    /// The challenge that WorkOS has begun itself.
+    pub challenge: Option<Box<str>>,
+    /// The organizations to choose from.
+    pub organizations: Vec<Choice>,
 }
 
 impl StepUp {

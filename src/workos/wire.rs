@@ -45,10 +45,50 @@ pub(super) enum Grant<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         organization_id: Option<&'a str>,
     },
+    #[serde(rename = "urn:workos:oauth:grant-type:magic-auth:code")]
+    MagicAuth {
+        email: &'a str,
+        code: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        invitation_token: Option<&'a str>,
+    },
+    #[serde(rename = "urn:workos:oauth:grant-type:email-verification:code")]
+    EmailVerification {
+        code: &'a str,
+        pending_authentication_token: &'a str,
+    },
+    #[serde(rename = "urn:workos:oauth:grant-type:mfa-totp")]
+    Totp {
+        code: &'a str,
+        pending_authentication_token: &'a str,
+        authentication_challenge_id: &'a str,
+    },
+    #[serde(rename = "urn:workos:oauth:grant-type:organization-selection")]
+    OrganizationSelection {
+        pending_authentication_token: &'a str,
+        organization_id: &'a str,
+    },
     #[serde(rename = "urn:ietf:params:oauth:grant-type:device_code")]
     DeviceCode {
         device_code: &'a str,
     },
+}
+
+/// `POST /user_management/magic_auth`.
+#[derive(Serialize)]
+pub(super) struct NewCode<'a> {
+    pub(super) email: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) invitation_token: Option<&'a str>,
+}
+
+/// `POST /user_management/users/{id}/auth_factors`.
+#[derive(Serialize)]
+pub(super) struct NewFactor<'a> {
+    #[serde(rename = "type")]
+    pub(super) kind: &'a str,
+    pub(super) totp_issuer: &'a str,
+    pub(super) totp_user: &'a str,
 }
 
 /// `POST /user_management/authorize/device` (RFC 8628 §3.1).

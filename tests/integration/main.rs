@@ -32,6 +32,7 @@ mod key_rotation;
 mod leases;
 mod limits;
 mod logs;
+mod magic_auth;
 mod mutants;
 mod operations;
 mod outages;

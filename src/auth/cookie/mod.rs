@@ -13,4 +13,4 @@ pub use crate::auth::cookie::choice::{Chosen, choose};
 pub use crate::auth::cookie::names::{AttemptId, CookieNames, NameError, OurCookie, Part, Scope};
 pub use crate::auth::cookie::read::{Candidates, RequestCookies};
 pub use crate::auth::cookie::strip::{join_crumbs, sets_ours, strip_ours};
-pub use crate::auth::cookie::write::{CookiePolicy, CookiePolicyError, SameSite, Transport};
+pub use crate::auth::cookie::write::{CookieLife, CookiePolicy, CookiePolicyError, SameSite, Transport};

@@ -14,6 +14,7 @@ const RESERVED_PREFIXES: [&str; 4] = ["__host-", "__secure-", "__http-", "__host
 const ATTEMPT_WORD: &str = "-signin-";
 const SIGNED_OUT_WORD: &str = "-signed-out";
 const RECENT_WORD: &str = "-recent";
+const PENDING_WORD: &str = "-pending";
 
 /// Why a text cannot be the base name of our cookies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -116,6 +117,8 @@ pub enum OurCookie {
     SignedOut,
     /// When sign-ins were completed lately.
     Recent,
+    /// A sign-in on our own page that waits for a code or a choice.
+    Pending,
 }
 
 /// The names of our cookies, made once when the configuration is loaded.
@@ -128,6 +131,7 @@ pub struct CookieNames {
     attempt: Box<str>,
     signed_out: Box<str>,
     recent: Box<str>,
+    pending: Box<str>,
 }
 
 impl CookieNames {
@@ -151,6 +155,7 @@ impl CookieNames {
             attempt: name(ATTEMPT_WORD),
             signed_out: name(SIGNED_OUT_WORD),
             recent: name(RECENT_WORD),
+            pending: name(PENDING_WORD),
         })
     }
 
@@ -171,6 +176,7 @@ impl CookieNames {
             OurCookie::Attempt(id) => Cow::Owned(format!("{}{id}", self.attempt)),
             OurCookie::SignedOut => Cow::Borrowed(&*self.signed_out),
             OurCookie::Recent => Cow::Borrowed(&*self.recent),
+            OurCookie::Pending => Cow::Borrowed(&*self.pending),
         }
     }
 
@@ -206,6 +212,7 @@ fn recognise_word(word: &[u8]) -> Option<OurCookie> {
         b".3" => Some(OurCookie::SessionPart(Part::Fourth)),
         _ if word == SIGNED_OUT_WORD.as_bytes() => Some(OurCookie::SignedOut),
         _ if word == RECENT_WORD.as_bytes() => Some(OurCookie::Recent),
+        _ if word == PENDING_WORD.as_bytes() => Some(OurCookie::Pending),
         _ => {
             let digits = word.strip_prefix(ATTEMPT_WORD.as_bytes())?;
             AttemptId::parse(digits).map(OurCookie::Attempt)
@@ -252,7 +259,8 @@ mod tests {
 
     fn all() -> Vec<OurCookie> {
         let attempt = OurCookie::Attempt(AttemptId::from_bytes([0x0a, 0xb1, 0, 0xff]));
-        let mut all = vec![OurCookie::Session, attempt, OurCookie::SignedOut, OurCookie::Recent];
+        let mut all =
+            vec![OurCookie::Session, attempt, OurCookie::SignedOut, OurCookie::Recent, OurCookie::Pending];
         all.extend(Part::ALL.map(OurCookie::SessionPart));
         all
     }
@@ -276,6 +284,7 @@ mod tests {
             written,
             [
                 "__Host-vestibule",
+                "__Host-vestibule-pending",
                 "__Host-vestibule-recent",
                 "__Host-vestibule-signed-out",
                 "__Host-vestibule-signin-0ab100ff",

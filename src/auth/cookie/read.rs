@@ -27,6 +27,7 @@ pub struct RequestCookies<'a> {
     attempts: Vec<(AttemptId, &'a str)>,
     signed_out: Values<'a>,
     recent: Values<'a>,
+    pending: Values<'a>,
 }
 
 /// The texts that a session may be in.
@@ -112,6 +113,11 @@ impl<'a> RequestCookies<'a> {
         self.recent.0.iter().copied()
     }
 
+    /// The values of the cookie of a sign-in on our own page.
+    pub fn pending(&self) -> impl Iterator<Item = &'a str> {
+        self.pending.0.iter().copied()
+    }
+
     /// Which of our cookies came along, each once.
     #[must_use]
     pub fn carried(&self) -> Vec<OurCookie> {
@@ -122,6 +128,7 @@ impl<'a> RequestCookies<'a> {
             (OurCookie::SessionPart(Part::Fourth), &self.fourth),
             (OurCookie::SignedOut, &self.signed_out),
             (OurCookie::Recent, &self.recent),
+            (OurCookie::Pending, &self.pending),
         ];
         let mut attempts: Vec<AttemptId> = self.attempts.iter().map(|(id, _)| *id).collect();
         attempts.sort_unstable();
@@ -146,6 +153,7 @@ impl<'a> RequestCookies<'a> {
             OurCookie::SessionPart(Part::Fourth) => self.fourth.take(value),
             OurCookie::SignedOut => self.signed_out.take(value),
             OurCookie::Recent => self.recent.take(value),
+            OurCookie::Pending => self.pending.take(value),
             OurCookie::Attempt(id) => {
                 if self.attempts.len() < MAX_ATTEMPTS && !self.attempts.contains(&(id, value)) {
                     self.attempts.push((id, value));

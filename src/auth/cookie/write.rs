@@ -32,6 +32,15 @@ pub enum Transport {
     HttpLoopback,
 }
 
+/// How long a browser keeps a session's cookies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CookieLife {
+    /// So long, rounded down to whole seconds.
+    For(Span),
+    /// Until it is closed: no `Max-Age` (RFC 6265 §5.3).
+    UntilBrowserCloses,
+}
+
 /// Why settings make no cookies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum CookiePolicyError {
@@ -108,13 +117,13 @@ impl CookiePolicy {
     /// [`set_session`](Self::set_session) is. `max_age` is rounded down to whole seconds.
     #[must_use]
     pub fn set(&self, cookie: OurCookie, sealed: &SealedCookie, max_age: Span) -> HeaderValue {
-        self.field(cookie, sealed.as_str(), lasting(max_age))
+        self.field(cookie, sealed.as_str(), Some(lasting(max_age)))
     }
 
     /// Expires one cookie. Attributes are those it was set with, or a browser would keep it.
     #[must_use]
     pub fn expire(&self, cookie: OurCookie) -> HeaderValue {
-        self.field(cookie, "", Duration::ZERO)
+        self.field(cookie, "", Some(Duration::ZERO))
     }
 
     /// Sets a session in as many cookies as it takes, and expires higher parts that the browser still sends.
@@ -122,13 +131,16 @@ impl CookiePolicy {
     pub fn set_session(
         &self,
         sealed: &SealedCookie,
-        max_age: Span,
+        life: CookieLife,
         request: &RequestCookies<'_>,
     ) -> Vec<HeaderValue> {
         let cookies =
             std::iter::once(OurCookie::Session).chain(Part::ALL.into_iter().map(OurCookie::SessionPart));
-        let set =
-            cookies.zip(sealed.parts()).map(|(cookie, text)| self.field(cookie, text, lasting(max_age)));
+        let max_age = match life {
+            CookieLife::For(span) => Some(lasting(span)),
+            CookieLife::UntilBrowserCloses => None,
+        };
+        let set = cookies.zip(sealed.parts()).map(|(cookie, text)| self.field(cookie, text, max_age));
         set.chain(self.expire_surplus(sealed.part_count(), request)).collect()
     }
 
@@ -147,14 +159,16 @@ impl CookiePolicy {
         std::iter::once(self.expire(OurCookie::Session)).chain(self.expire_surplus(0, request)).collect()
     }
 
-    fn field(&self, cookie: OurCookie, text: &str, max_age: Duration) -> HeaderValue {
+    fn field(&self, cookie: OurCookie, text: &str, max_age: Option<Duration>) -> HeaderValue {
         let mut built = Cookie::build((self.names.name(cookie), text))
             .path("/")
             .http_only(true)
             .secure(self.is_secure())
             .same_site(self.same_site_of(cookie))
-            .partitioned(self.same_site == SameSite::None)
-            .max_age(max_age);
+            .partitioned(self.same_site == SameSite::None);
+        if let Some(max_age) = max_age {
+            built = built.max_age(max_age);
+        }
         if let Some(domain) = &self.domain {
             built = built.domain(&**domain);
         }
@@ -171,9 +185,10 @@ impl CookiePolicy {
             (SameSite::None, _) => cookie::SameSite::None,
             (SameSite::Strict, OurCookie::Session | OurCookie::SessionPart(_)) => cookie::SameSite::Strict,
             (SameSite::Lax, _)
-            | (SameSite::Strict, OurCookie::Attempt(_) | OurCookie::SignedOut | OurCookie::Recent) => {
-                cookie::SameSite::Lax
-            }
+            | (
+                SameSite::Strict,
+                OurCookie::Attempt(_) | OurCookie::SignedOut | OurCookie::Recent | OurCookie::Pending,
+            ) => cookie::SameSite::Lax,
         }
     }
 }
@@ -272,7 +287,7 @@ mod tests {
         let policy = usual();
         let request = RequestCookies::read(&headers, policy.names());
         let text = sealed(3_000);
-        let fields = policy.set_session(&text, HOUR, &request);
+        let fields = policy.set_session(&text, CookieLife::For(HOUR), &request);
         let names: Vec<&str> =
             fields.iter().map(|field| field.to_str().unwrap().split('=').next().unwrap()).collect();
         assert_eq!(names, ["__Host-vestibule", "__Host-vestibule.1", "__Host-vestibule.3"]);
@@ -292,9 +307,9 @@ mod tests {
         let base = "n".repeat(64);
         let domain = format!("{}.example.com", ["label"; 40].join("."));
         let policy = CookiePolicy::new(&base, Transport::Https, Some(&domain), SameSite::Lax).unwrap();
-        let fields = policy.set_session(&sealed(11_000), HOUR, &RequestCookies::default());
+        let fields = policy.set_session(&sealed(11_000), CookieLife::For(HOUR), &RequestCookies::default());
         assert!(fields.iter().all(|field| field.to_str().unwrap().split(';').next().unwrap().len() < 4_096));
-        let usual = usual().set_session(&sealed(11_000), HOUR, &RequestCookies::default());
+        let usual = usual().set_session(&sealed(11_000), CookieLife::For(HOUR), &RequestCookies::default());
         assert!(usual.iter().all(|field| field.len() < 4_096));
     }
 

@@ -93,6 +93,8 @@ pub enum Purpose {
     SignedOut,
     /// When sign-ins were completed lately.
     Recent,
+    /// A sign-in on our own page that waits for a code or a choice.
+    Pending,
     /// A step that WorkOS asks of a person; travels in the address, with an empty cookie name.
     StepUp,
     /// What finds and opens the record of a session that is kept on a server.
@@ -101,12 +103,13 @@ pub enum Purpose {
 
 impl Purpose {
     /// Every purpose.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Session,
         Self::SignIn,
         Self::State,
         Self::SignedOut,
         Self::Recent,
+        Self::Pending,
         Self::StepUp,
         Self::RecordKey,
     ];
@@ -119,6 +122,7 @@ impl Purpose {
             Self::SignIn => "sign-in",
             Self::State => "state",
             Self::SignedOut => "signed-out",
+            Self::Pending => "pending",
             Self::Recent => "recent",
             Self::StepUp => "step-up",
             Self::RecordKey => "record-key",
@@ -183,6 +187,7 @@ impl SealingKey {
             Purpose::State => &self.keys.state,
             Purpose::SignedOut => &self.keys.signed_out,
             Purpose::Recent => &self.keys.recent,
+            Purpose::Pending => &self.keys.pending,
             Purpose::StepUp => &self.keys.step_up,
             Purpose::RecordKey => &self.keys.record_key,
         }
@@ -204,6 +209,7 @@ impl SealingKey {
             state: key(Purpose::State),
             signed_out: key(Purpose::SignedOut),
             recent: key(Purpose::Recent),
+            pending: key(Purpose::Pending),
             step_up: key(Purpose::StepUp),
             record_key: key(Purpose::RecordKey),
             record: record_salt(&root),
@@ -229,6 +235,7 @@ struct PurposeKeys {
     state: LessSafeKey,
     signed_out: LessSafeKey,
     recent: LessSafeKey,
+    pending: LessSafeKey,
     step_up: LessSafeKey,
     record_key: LessSafeKey,
     /// What the secret of each record is mixed with.

@@ -84,5 +84,6 @@ const fn purpose_of(cookie: OurCookie) -> Purpose {
         OurCookie::Attempt(_) => Purpose::SignIn,
         OurCookie::SignedOut => Purpose::SignedOut,
         OurCookie::Recent => Purpose::Recent,
+        OurCookie::Pending => Purpose::Pending,
     }
 }

@@ -8,7 +8,7 @@ use crate::auth::identity::{
     IdError, Identity, Impersonator, Kind, OrganizationId, Permission, Role, User, UserId, WorkOsSessionId,
 };
 use crate::auth::secret::Secret;
-use crate::auth::session::{Generation, RefreshToken, Session, SessionId};
+use crate::auth::session::{Generation, RefreshToken, Remembered, Session, SessionId};
 use crate::auth::session_codec::{SCHEMA, SECONDS_PER_MINUTE, tag};
 use crate::auth::time::Timestamp;
 
@@ -44,6 +44,7 @@ fn read_session(bytes: &[u8]) -> Result<Session, Malformed> {
         access_ends_at: head.access_ends_at,
         claims_fingerprint: head.claims_fingerprint,
         identity: fields.identity()?,
+        remembered: fields.remembered()?,
         refresh_token: fields.refresh_token()?,
     })
 }
@@ -175,6 +176,14 @@ impl<'a> Fields<'a> {
             claims.insert(path.clone(), serde_json::from_str(value).map_err(|_| Malformed)?);
         }
         Ok(claims)
+    }
+
+    fn remembered(&self) -> Result<Remembered, Malformed> {
+        match self.find(tag::NOT_REMEMBERED) {
+            None => Ok(Remembered::Yes),
+            Some([1]) => Ok(Remembered::No),
+            Some(_) => Err(Malformed),
+        }
     }
 
     fn refresh_token(&self) -> Result<RefreshToken, Malformed> {

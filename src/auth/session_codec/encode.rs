@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::auth::identity::{Identity, OrganizationId, Permission, Role, User};
 use crate::auth::sealed_cookie::TooLarge;
-use crate::auth::session::Session;
+use crate::auth::session::{Remembered, Session};
 use crate::auth::session_codec::{SCHEMA, SECONDS_PER_MINUTE, tag};
 use crate::auth::time::Timestamp;
 
@@ -25,6 +25,9 @@ pub fn encode(session: &Session, now: Timestamp) -> Result<Zeroizing<Vec<u8>>, T
     writer.user(&session.identity.user);
     writer.membership(&session.identity);
     writer.claims(&session.identity.claims);
+    if session.remembered == Remembered::No {
+        writer.bytes(tag::NOT_REMEMBERED, &[1]);
+    }
     writer.text(tag::REFRESH_TOKEN, Some(session.refresh_token.expose()));
     writer.overflow.map_or(Ok(writer.bytes), Err)
 }

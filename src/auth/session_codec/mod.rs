@@ -51,6 +51,8 @@ mod tag {
     pub(super) const IMPERSONATOR_REASON: u8 = 17;
     /// A list of paths and values in turn, each value as JSON.
     pub(super) const CLAIMS: u8 = 18;
+    /// One byte, 1; a session whose cookie outlives the browser has no such field.
+    pub(super) const NOT_REMEMBERED: u8 = 19;
     pub(super) const REFRESH_TOKEN: u8 = 240;
 }
 
@@ -111,7 +113,7 @@ mod tests {
     };
     use crate::auth::sealed_cookie::tests::{Golden, Sealing, golden};
     use crate::auth::secret::Secret;
-    use crate::auth::session::{Generation, SessionId};
+    use crate::auth::session::{Generation, Remembered, SessionId};
 
     const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
 
@@ -188,6 +190,7 @@ mod tests {
             times in vec(0_i64..10_000_000_000, 4),
             idle_minutes in 1_i64..100_000,
             identity in identity(),
+            remembered in prop_oneof![Just(Remembered::Yes), Just(Remembered::No)],
             token in "[a-zA-Z0-9]{0,60}",
         ) -> Session {
             let at = |index: usize| Timestamp::from_unix_seconds(times[index]);
@@ -202,6 +205,7 @@ mod tests {
                 access_ends_at: at(3),
                 claims_fingerprint: ids.2,
                 identity,
+                remembered,
                 refresh_token: Secret::new(token),
             }
         }
@@ -282,7 +286,7 @@ mod tests {
     #[test]
     fn fields_of_a_later_release_are_skipped() {
         let (head, mut fields) = taken_apart();
-        fields.insert(fields.len() - 1, (tag::CLAIMS + 1, b"something new".to_vec()));
+        fields.insert(fields.len() - 1, (tag::NOT_REMEMBERED + 1, b"something new".to_vec()));
         fields.push((255, vec![]));
         assert_eq!(decode(&put_together(&head, &fields)), Some(ada()));
     }
@@ -313,6 +317,7 @@ mod tests {
         none(&replaced(tag::USER_ID, b"user\n"), "a user id with a line end");
         none(&replaced(tag::EMAIL, b"\xff"), "an address that is no text");
         none(&replaced(tag::EMAIL_VERIFIED, b"\x02"), "neither yes nor no");
+        none(&replaced(tag::NOT_REMEMBERED, b""), "neither remembered nor not");
         none(&replaced(tag::ROLES, b"\x00"), "half a length");
         none(&replaced(tag::ROLES, b"\x00\x05four"), "an item that is not all there");
         none(&replaced(tag::ROLES, b"\x00\x00"), "an empty role");
@@ -422,14 +427,19 @@ mod tests {
                 }),
                 claims,
             },
+            remembered: if golden.facts["remembered"] == false { Remembered::No } else { Remembered::Yes },
             refresh_token: Secret::new(golden.text_of("refresh_token").to_owned()),
         }
     }
 
     #[test]
-    fn the_golden_session_opens_and_is_sealed_the_same_way_today() {
-        let golden = golden!("session-1");
-        let session = golden_session(&golden);
+    fn the_golden_sessions_open_and_are_sealed_the_same_way_today() {
+        the_golden_session_holds(&golden!("session-1"));
+        the_golden_session_holds(&golden!("session-1-not-remembered"));
+    }
+
+    fn the_golden_session_holds(golden: &Golden) {
+        let session = golden_session(golden);
         let opened = golden.sealing.context().open_session(golden.text).unwrap();
         assert_eq!(
             opened,

@@ -12,6 +12,7 @@ use crate::auth::cookie::read::RequestCookies;
 use crate::auth::return_to::ReturnTo;
 use crate::auth::sealed_cookie::SealContext;
 use crate::auth::secret::Secret;
+use crate::auth::session::Remembered;
 use crate::auth::sign_in::{Pending, Restarts, State, id_of, is_current};
 use crate::auth::time::Timestamp;
 
@@ -58,6 +59,8 @@ pub enum Callback {
         attempt: AttemptId,
         /// How many times it had started over.
         restarts: Restarts,
+        /// Does the session outlive the browser?
+        remembered: Remembered,
     },
     /// The attempt is not this browser's, or is over: the code must not be exchanged. With a live session go
     /// to the target, else start afresh.
@@ -160,6 +163,7 @@ fn exchange(
             return_to: state.return_to,
             attempt,
             restarts: state.restarts,
+            remembered: pending.remembered,
         },
         Some(_) | None => Callback::AttemptMissing {
             attempt: carried(&state, cookies),
@@ -239,8 +243,14 @@ mod tests {
 
         fn with(sealing: Sealing, entropy: [u8; 72]) -> Self {
             let restarts = Restarts::NONE.next().unwrap();
-            let attempt =
-                Attempt::begin(&sealing.context(), &target(), restarts, Entropy::from_bytes(entropy), NOW);
+            let attempt = Attempt::begin(
+                &sealing.context(),
+                &target(),
+                restarts,
+                Remembered::Yes,
+                Entropy::from_bytes(entropy),
+                NOW,
+            );
             let name = sealing.names.name(OurCookie::Attempt(attempt.id)).into_owned();
             let cookies = vec![format!("{name}={}", attempt.cookie.as_str())];
             Self { sealing, attempt, cookies }
@@ -275,11 +285,25 @@ mod tests {
     fn the_browser_that_began_an_attempt_may_exchange_its_code() {
         let browser = Browser::new();
         let found = browser.returns();
-        let Callback::Exchange { code, verifier, return_to, attempt, restarts } = found else {
+        let Callback::Exchange { code, verifier, return_to, attempt, restarts, remembered: Remembered::Yes } =
+            found
+        else {
             panic!("{found:?}");
         };
         assert_eq!((code.expose().as_str(), verifier.expose().len()), ("abc", 43));
         assert_eq!((return_to, attempt, restarts.count()), (target(), browser.attempt.id, 1));
+    }
+
+    #[test]
+    fn the_wish_not_to_be_remembered_comes_back_with_the_browser() {
+        let mut browser = Browser::new();
+        let entropy = Entropy::from_bytes([9; 72]);
+        let context = browser.sealing.context();
+        let attempt = Attempt::begin(&context, &target(), Restarts::NONE, Remembered::No, entropy, NOW);
+        let name = browser.sealing.names.name(OurCookie::Attempt(attempt.id)).into_owned();
+        browser.cookies = vec![format!("{name}={}", attempt.cookie.as_str())];
+        browser.attempt = attempt;
+        assert!(matches!(browser.returns(), Callback::Exchange { remembered: Remembered::No, .. }));
     }
 
     #[test]
@@ -348,8 +372,14 @@ mod tests {
         let mut browser = Browser::new();
         let context = browser.sealing.context();
         let later = NOW.plus(ATTEMPT_LIFETIME);
-        let younger =
-            Attempt::begin(&context, &target(), Restarts::NONE, Entropy::from_bytes([7; 72]), later);
+        let younger = Attempt::begin(
+            &context,
+            &target(),
+            Restarts::NONE,
+            Remembered::Yes,
+            Entropy::from_bytes([7; 72]),
+            later,
+        );
         let name = browser.sealing.names.name(OurCookie::Attempt(younger.id)).into_owned();
         browser.cookies = vec![format!("{name}={}", younger.cookie.as_str())];
         let query = format!("code=abc&state={}", browser.state());

@@ -1,7 +1,7 @@
 //! One attempt to sign in, from the redirect to WorkOS to its callback. [`Attempt::begin`] makes the `state`,
 //! the attempt's cookie and the PKCE challenge (RFC 7636); [`callback::finish`] says what the callback
 //! endpoint has to do; [`recent`] notices when sign-ins go round in circles; [`authorize`] builds the address
-//! at WorkOS; [`step`] carries where to go when WorkOS asks for more than a plain one. The exchange of the code and every answer to the browser are the shell's matter.
+//! at WorkOS; [`own`] is a sign-in on our own page; [`step`] carries where to go when WorkOS asks for more than a plain one. The exchange of the code and every answer to the browser are the shell's matter.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
@@ -14,15 +14,18 @@ use crate::auth::entropy::Entropy;
 use crate::auth::return_to::ReturnTo;
 use crate::auth::sealed_cookie::{MAX_SHORT_BYTES, SealContext, SealedCookie};
 use crate::auth::secret::Secret;
+use crate::auth::session::Remembered;
 use crate::auth::time::{Span, Timestamp};
 
 pub mod authorize;
 pub mod callback;
+pub mod own;
 pub mod recent;
 pub mod step;
 
 pub use crate::auth::sign_in::authorize::{AuthorizeRequest, Hints, ScreenHint, Selector, authorize_url};
 pub use crate::auth::sign_in::callback::{Callback, ErrorCode, finish};
+pub use crate::auth::sign_in::own::{Choice, OwnAttempt, OwnStep, StepId};
 pub use crate::auth::sign_in::recent::{Event, Recent, Recognised};
 pub use crate::auth::sign_in::step::Step;
 
@@ -38,6 +41,8 @@ const CLOCK_SKEW: Span = Span::from_secs(60);
 /// The layout of all contents sealed here.
 const SCHEMA: u8 = 1;
 
+/// What follows the verifier of an attempt whose session is to end with the browser.
+const NOT_REMEMBERED: u8 = 1;
 const NONCE_BYTES: usize = 16;
 const VERIFIER_BYTES: usize = 32;
 
@@ -83,6 +88,7 @@ impl Attempt {
         context: &SealContext<'_>,
         return_to: &ReturnTo,
         restarts: Restarts,
+        remembered: Remembered,
         entropy: Entropy<72>,
         now: Timestamp,
     ) -> Self {
@@ -101,6 +107,9 @@ impl Attempt {
         cookie.extend_from_slice(&draw.nonce);
         cookie.extend_from_slice(&begun);
         cookie.extend_from_slice(&*draw.verifier);
+        if remembered == Remembered::No {
+            cookie.push(NOT_REMEMBERED);
+        }
 
         let verifier = verifier_text(&draw.verifier);
         Self {
@@ -147,6 +156,7 @@ struct Pending {
     nonce: [u8; NONCE_BYTES],
     begun: Timestamp,
     verifier: Secret<String>,
+    remembered: Remembered,
 }
 
 impl Pending {
@@ -156,9 +166,19 @@ impl Pending {
         let rest = opened.plaintext.strip_prefix(&[SCHEMA])?;
         let (nonce, rest) = rest.split_first_chunk::<NONCE_BYTES>()?;
         let (begun, rest) = rest.split_first_chunk()?;
-        let verifier: &[u8; VERIFIER_BYTES] = rest.try_into().ok()?;
+        let (verifier, rest) = rest.split_first_chunk::<VERIFIER_BYTES>()?;
+        let remembered = match rest {
+            [] => Remembered::Yes,
+            [NOT_REMEMBERED] => Remembered::No,
+            _ => return None,
+        };
         let begun = Timestamp::from_unix_seconds(i64::from_be_bytes(*begun));
-        is_current(begun, now).then(|| Self { nonce: *nonce, begun, verifier: verifier_text(verifier) })
+        is_current(begun, now).then(|| Self {
+            nonce: *nonce,
+            begun,
+            verifier: verifier_text(verifier),
+            remembered,
+        })
     }
 }
 
@@ -247,7 +267,7 @@ mod tests {
     /// An attempt whose random bytes are all `byte`.
     fn attempt(sealing: &Sealing, byte: u8, now: Timestamp) -> Attempt {
         let entropy = Entropy::from_bytes([byte; 72]);
-        Attempt::begin(&sealing.context(), &ReturnTo::root(), Restarts::NONE, entropy, now)
+        Attempt::begin(&sealing.context(), &ReturnTo::root(), Restarts::NONE, Remembered::Yes, entropy, now)
     }
 
     fn expired(sealing: &Sealing, pairs: &[String], now: Timestamp) -> Vec<AttemptId> {
@@ -288,7 +308,14 @@ mod tests {
         bytes[16..48].copy_from_slice(&verifier);
         let sealing = Sealing::new();
         let entropy = Entropy::from_bytes(bytes);
-        let attempt = Attempt::begin(&sealing.context(), &ReturnTo::root(), Restarts::NONE, entropy, NOW);
+        let attempt = Attempt::begin(
+            &sealing.context(),
+            &ReturnTo::root(),
+            Restarts::NONE,
+            Remembered::Yes,
+            entropy,
+            NOW,
+        );
         assert_eq!(attempt.code_challenge, "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
     }
 
@@ -335,7 +362,8 @@ mod tests {
         assert_eq!(opened.return_to.to_stored(), state.text_of("return_to"));
 
         let entropy = Entropy::from_bytes(cookie.bytes("entropy"));
-        let again = Attempt::begin(&context, &opened.return_to, opened.restarts, entropy, begun);
+        let again =
+            Attempt::begin(&context, &opened.return_to, opened.restarts, Remembered::Yes, entropy, begun);
         assert_eq!((again.cookie.as_str(), again.state.as_str()), (cookie.text, state.text));
         assert_eq!((again.id, again.code_challenge.as_str()), (id, cookie.text_of("code_challenge")));
     }

@@ -4,9 +4,9 @@
 use crate::auth::claims::WantedClaims;
 use crate::config::listen::Listen;
 use crate::config::reader::Cursor;
-use crate::config::reading::{Reading, Remark};
+use crate::config::reading::Reading;
 use crate::config::session_keys::SessionKeys;
-use crate::config::settings::{AdminConfig, Config, Method, SignInConfig, WorkOsConfig};
+use crate::config::settings::{AdminConfig, Config, WorkOsConfig};
 
 mod bearer;
 mod identity;
@@ -18,6 +18,7 @@ mod rules;
 mod server;
 mod session;
 mod shadow;
+mod sign_in;
 mod upstreams;
 mod workos;
 
@@ -32,7 +33,7 @@ pub(super) fn config(reading: &Reading<'_>, redirect_uri: Option<&str>) -> Optio
     let admin = admin(root.table("admin"));
     let workos = workos::read(root.table("workos"));
     let session = session::read(root.table("session"));
-    let sign_in = sign_in(root.table("sign_in"));
+    let sign_in = sign_in::read(root.table("sign_in"));
     let upstreams = upstreams::read(&mut root);
     let policy = routes::read(&mut root, &upstreams);
     let identity = identity::read(root.table("identity"));
@@ -83,14 +84,4 @@ fn admin(mut cursor: Cursor<'_>) -> AdminConfig {
     let config = AdminConfig { listen: cursor.take("listen", ADMIN_LISTEN) };
     cursor.finish();
     config
-}
-
-fn sign_in(mut cursor: Cursor<'_>) -> SignInConfig {
-    let methods: Vec<Method> = cursor.take("methods", "[\"authkit\"]");
-    if methods.is_empty() {
-        let remark = Remark::new("found an empty list", "name a way in: [\"authkit\"]");
-        cursor.reading().problem("sign_in.methods", remark);
-    }
-    cursor.finish();
-    SignInConfig { methods }
 }

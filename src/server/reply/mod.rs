@@ -18,9 +18,11 @@ use crate::server::page::{Code, Deed, Notice, policy_within_frames};
 use crate::server::reply::words::{Words, fault_words, refusal_words};
 use crate::server::site::{Endpoint, Site};
 
+mod hitch;
 mod objection;
 mod words;
 
+pub(crate) use crate::server::reply::hitch::Hitch;
 pub(crate) use crate::server::reply::objection::Objection;
 
 const X_ROBOTS_TAG: HeaderName = HeaderName::from_static("x-robots-tag");

@@ -6,10 +6,9 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
-import axe from 'axe-core';
-
 import { launch, onSignInPage, pick, signIn, visitor } from '../support/browser.mjs';
 import { Demo } from '../support/demo.mjs';
+import { assertSound } from '../support/sound.mjs';
 
 let browser;
 let demo;
@@ -118,17 +117,4 @@ for (const [name, reach] of Object.entries(PAGES)) {
     assert.deepEqual(blocked, [], 'the page breaks its own policy');
     await context.close();
   });
-}
-
-async function assertSound(page, what) {
-  await page.evaluate(axe.source);
-  const { violations } = await page.evaluate(() =>
-    globalThis.axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', 'best-practice'] }),
-  );
-  assert.deepEqual(violations.map(({ id, nodes }) => `${id}: ${nodes[0].html}`), [], what);
-  const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
-  assert.ok(overflow <= 0, `${what}: ${overflow} pixels stand out`);
-  // Taking a picture leaves a style on every input.
-  const active = page.locator('script, [onclick], [style]:not([type=hidden])');
-  assert.equal(await active.count(), 0, `${what}: no script, no inline style`);
 }
