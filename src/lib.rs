@@ -17,7 +17,7 @@
 //! | [`app`] | 6 | the composition root: from settings to a running proxy and to its end |
 //! | [`server`] | 5 | HTTP in: sockets, connections, the tower stack, our endpoints, the way to the application |
 //! | [`refresh`], [`lease`], [`revocation`] | 4 | renewing sessions, one call for everyone; streams that end with their session; what WorkOS tells of both |
-//! | [`workos`], [`store`], [`upstream`], [`config`], [`standing`], [`activity`] | 3 | peers that never import each other |
+//! | [`workos`], [`store`], [`upstream`], [`mail`], [`config`], [`standing`], [`activity`] | 3 | peers that never import each other |
 //! | [`coarse`] | 2 | deadlines of a data thread, looked at once a second |
 //! | [`clock`], [`entropy`], [`telemetry`] | 1 | time, random bytes, logs and metrics |
 //! | [`auth`] | 0 | the pure core |
@@ -41,6 +41,7 @@
 //! webhook, or poll of the events API ► revocation ► standing, and the store for the other replicas
 //! /auth/magic-auth, our own page ► control runtime ► WorkOS ► auth::sign_in::OwnAttempt, sealed, for each step
 //! /auth/callback ► auth::sign_in::finish ► control runtime ► WorkOS ► Session::open ► store ► 303
+//! /auth/magic-link/callback ► auth::magic_link::finish ► … ► Session::of_profile, which nothing renews
 //! ```
 //!
 //! # Threads
@@ -89,6 +90,7 @@ pub mod command;
 pub mod config;
 pub mod entropy;
 pub mod lease;
+pub mod mail;
 pub mod refresh;
 pub mod revocation;
 pub mod server;

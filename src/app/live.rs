@@ -9,6 +9,7 @@ use crate::app::store::{Backend, BackendError};
 use crate::auth::cookie::{CookiePolicy, CookiePolicyError, Transport};
 use crate::auth::gate::Gate;
 use crate::auth::keyring::{Audience, Keyring, KeyringError};
+use crate::auth::magic_link::{Template, TemplateError};
 use crate::auth::policy::Policy;
 use crate::auth::time::{Span, Timestamp};
 use crate::auth::webhook::WebhookSecret;
@@ -18,11 +19,14 @@ use crate::config::session_keys::SessionKeys;
 use crate::config::settings::{
     BearerKind, Config, CountLimit, Method, Selector, UpstreamAddress, UpstreamConfig,
 };
+use crate::config::smtp_url::SmtpProtection;
+use crate::mail::{Mailer, MailerError, Protection, Relay};
 use crate::server::client_addr::{TrustedPeers, UnixTrust};
 use crate::server::content_security_policy;
 use crate::server::listener::Listen;
 use crate::server::live::{
-    AccessLogging, AuthorizeSettings, BearerRules, ConnectionLimits, Live, RequestLimits, RouteLabels, WayIn,
+    AccessLogging, AuthorizeSettings, BearerRules, ConnectionLimits, LinkMail, Live, RequestLimits,
+    RouteLabels, WayIn,
 };
 use crate::server::own_page::{Logo, OwnPage, Remembering, Way};
 use crate::server::site::{Scheme, Site};
@@ -47,6 +51,12 @@ pub enum LiveError {
     /// An address of WorkOS' does not parse.
     #[error("workos.api_url is not a URL")]
     ApiUrl,
+    /// Mail of our own cannot be sent.
+    #[error(transparent)]
+    Mail(#[from] MailerError),
+    /// The letter has no place for its link.
+    #[error("sign_in.mail.template_file: {0}")]
+    Letter(#[from] TemplateError),
     /// The place where sessions are kept cannot be set up.
     #[error(transparent)]
     Backend(#[from] BackendError),
@@ -68,6 +78,7 @@ pub struct AppSettings {
     /// How long to wait for what is in flight.
     pub drain_timeout: Span,
     api_url: Url,
+    magic_link: Option<LinkMail>,
     config: Config,
 }
 
@@ -97,6 +108,7 @@ impl AppSettings {
             drain_delay: server.drain_delay,
             drain_timeout: server.drain_timeout,
             api_url: Url::parse(config.workos.api_url.as_str()).map_err(|_| LiveError::ApiUrl)?,
+            magic_link: magic_link(&config)?,
             config,
         })
     }
@@ -179,6 +191,7 @@ impl AppSettings {
             page_policy: content_security_policy(),
             access_log: if config.log.access { AccessLogging::On } else { AccessLogging::Off },
             routes,
+            magic_link: self.magic_link.clone(),
             webhook_secret: config.workos.webhook_secret.as_ref().map(WebhookSecret::new),
             events_interval: config.workos.events_interval,
         })
@@ -218,6 +231,7 @@ impl AppSettings {
         let way = |method: &Method| match method {
             Method::AuthKit => Way::AuthKit,
             Method::MagicAuth => Way::MagicAuth,
+            Method::MagicLink => Way::MagicLink,
         };
         (sign_in.methods != [Method::AuthKit]).then(|| OwnPage {
             ways: sign_in.methods.iter().map(way).collect(),
@@ -246,6 +260,28 @@ impl AppSettings {
             organization_id: workos.organization_id.clone(),
         }
     }
+}
+
+/// Who mails magic links, if people may sign in with them.
+fn magic_link(config: &Config) -> Result<Option<LinkMail>, LiveError> {
+    let mail = match (&config.sign_in.mail, config.sign_in.methods.contains(&Method::MagicLink)) {
+        (_, false) => return Ok(None),
+        (None, true) => return Ok(Some(LinkMail::WorkOs)),
+        (Some(mail), true) => mail,
+    };
+    let template = Template::new(mail.template.as_deref(), config.server.public_url.origin())?;
+    let relay = Relay {
+        host: mail.relay.host.clone(),
+        port: mail.relay.port,
+        protection: match mail.relay.protection {
+            SmtpProtection::Tls => Protection::Tls,
+            SmtpProtection::StartTls => Protection::StartTls,
+            SmtpProtection::None => Protection::None,
+        },
+        login: mail.relay.login.clone(),
+        authorities: mail.authorities.clone(),
+    };
+    Ok(Some(LinkMail::Own(Arc::new(Mailer::new(&relay, &mail.from, template)?))))
 }
 
 fn listen(listen: &ConfigListen) -> Listen {

@@ -11,7 +11,6 @@ use serde_json::Value;
 use crate::auth::access_token::{self, Claims, KeySet, TokenError};
 use crate::auth::claims::WantedClaims;
 use crate::auth::identity::{Identity, Impersonator, Kind, User, WorkOsSessionId};
-use crate::auth::secret::Secret;
 use crate::auth::session::{Generation, Lifetimes, Remembered, Session, SessionId};
 use crate::auth::time::Timestamp;
 
@@ -114,7 +113,7 @@ pub fn session(claims: Claims, lifetimes: &Lifetimes, wanted: &WantedClaims, now
         identity: Identity {
             kind: Kind::User,
             user,
-            session_id: claims.session_id,
+            session_id: Some(claims.session_id),
             organization_id: claims.organization_id,
             role: claims.role,
             roles: claims.roles,
@@ -127,7 +126,7 @@ pub fn session(claims: Claims, lifetimes: &Lifetimes, wanted: &WantedClaims, now
         },
         // Whoever brought the token renews it.
         remembered: Remembered::Yes,
-        refresh_token: Secret::new(String::new()),
+        refresh_token: None,
     }
 }
 
@@ -276,7 +275,7 @@ pub(crate) mod tests {
         assert_eq!(identity.claims["plan"], json!("gold"));
         assert_eq!(&*identity.impersonator.as_ref().unwrap().email, "staff@example.com");
         assert_eq!(session.access_ends_at(), NOW.plus(Span::from_secs(290)));
-        assert!(session.refresh_token().expose().is_empty());
+        assert_eq!(session.refresh_token(), None);
         assert_eq!(session.id(), made(&json!({"exp": NOW.unix_seconds() + 5})).id());
         assert_ne!(session.id(), made(&json!({"sid": "session_ben"})).id());
     }

@@ -289,6 +289,7 @@ impl Gate {
         }
         let renew = |worth| Found::MustRenew(Stale { session: Arc::clone(open), worth });
         match (open.session.freshness(&self.lifetimes, now), standing) {
+            (_, Standing::MustRefresh) if !open.session.is_renewable() => Found::Nobody(Cause::SessionEnded),
             (_, Standing::MustRefresh) => renew(Worth::Nothing),
             _ if !open.session.holds(&self.wanted) => renew(Worth::Nothing),
             (Freshness::Expired, _) if open.session.is_in_grace(&self.lifetimes, now) => {
@@ -514,7 +515,7 @@ mod tests {
     use crate::auth::policy::{Destination, Unauthenticated};
     use crate::auth::presented::CredentialFault;
     use crate::auth::session::Session;
-    use crate::auth::session::tests::{LIFETIMES, session};
+    use crate::auth::session::tests::{LIFETIMES, session, session_of_a_profile};
     use crate::auth::time::Span;
 
     const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
@@ -636,6 +637,12 @@ mod tests {
         Presented::Program(Arc::new(brought), standing)
     }
 
+    fn by_link(standing: Standing) -> Presented {
+        let mut session = session_of_a_profile(NOW);
+        session.identity = ada();
+        Presented::Session(open(session), standing)
+    }
+
     fn after(seconds: u64) -> Timestamp {
         NOW.plus(Span::from_secs(seconds))
     }
@@ -665,6 +672,14 @@ mod tests {
             ),
             ("ended", standing(Standing::Ended), after(10), Value::Nobody(Cause::SessionEnded)),
             ("ended, expired", standing(Standing::Ended), after(300), Value::Nobody(Cause::SessionEnded)),
+            ("by link, late", by_link(Standing::Live), after(11 * 3_600), Value::Good),
+            ("by link, over", by_link(Standing::Live), after(12 * 3_600), Value::Nobody(Cause::LifetimeOver)),
+            (
+                "by link, forgotten",
+                by_link(Standing::MustRefresh),
+                after(10),
+                Value::Nobody(Cause::SessionEnded),
+            ),
             ("idle", standing(Standing::Live), after(86_400), Value::Nobody(Cause::IdleTooLong)),
             (
                 "over",

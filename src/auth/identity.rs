@@ -146,8 +146,8 @@ pub struct Identity {
     pub kind: Kind,
     /// The person.
     pub user: User,
-    /// The session at WorkOS.
-    pub session_id: WorkOsSessionId,
+    /// The session at WorkOS; `None` when there is none behind ours.
+    pub session_id: Option<WorkOsSessionId>,
     /// The organization the person chose, if any.
     pub organization_id: Option<OrganizationId>,
     /// The highest-priority role in it.
@@ -198,7 +198,7 @@ pub(crate) mod tests {
                 last_name: Some("Byron".into()),
                 profile_picture_url: None,
             },
-            session_id: WorkOsSessionId::parse("session_ada").unwrap(),
+            session_id: WorkOsSessionId::parse("session_ada").ok(),
             organization_id: Some(OrganizationId::parse("org_acme").unwrap()),
             role: Some(Role::parse("admin").unwrap()),
             roles: vec![Role::parse("admin").unwrap()],

@@ -171,7 +171,8 @@ impl SealContext<'_> {
 
 fn state_of(key: &RecordKey, session: &Session) -> [u8; STATE_BYTES] {
     let secret = hmac::Key::new(hmac::HMAC_SHA256, key.secret().expose());
-    let tag = hmac::sign(&secret, session.refresh_token().expose().as_bytes());
+    let token = session.refresh_token().map(|token| token.expose().as_bytes());
+    let tag = hmac::sign(&secret, token.unwrap_or_default());
     let mut state = [0; STATE_BYTES];
     state.iter_mut().zip(tag.as_ref()).for_each(|(slot, byte)| *slot = *byte);
     state
@@ -247,7 +248,8 @@ mod tests {
         let (_, record) = sealed(&Sealing::new());
         let shown = String::from_utf8_lossy(record.as_bytes()).into_owned();
         let session = session(NOW);
-        for word in [session.identity().user.id.as_str(), session.refresh_token().expose().as_str()] {
+        let token = session.refresh_token().unwrap();
+        for word in [session.identity().user.id.as_str(), token.expose().as_str()] {
             assert!(!shown.contains(word), "{word}");
         }
     }
@@ -261,7 +263,7 @@ mod tests {
             sealing.context().seal_record(&key, &touched, Entropy::from_bytes([1; 12]), NOW).unwrap();
         assert_eq!(touched.state(), before.state());
         let mut renewed = session(NOW);
-        renewed.refresh_token = crate::auth::secret::Secret::new("another".to_owned());
+        renewed.refresh_token = Some(crate::auth::secret::Secret::new("another".to_owned()));
         let renewed = sealing.context().seal_record(&key, &renewed, nonce(), NOW).unwrap();
         assert_ne!(renewed.state(), before.state());
     }

@@ -79,8 +79,8 @@ impl<'a> SubjectRef<'a> {
         let wider = identity.organization_id.iter().flat_map(move |organization| {
             [Self::Member(user, organization), Self::Organization(organization)]
         });
-        let own = [Self::WorkOsSession(&identity.session_id), Self::User(user)];
-        own.into_iter().chain(wider).chain([Self::Session(session.id())])
+        let at_workos = identity.session_id.iter().map(Self::WorkOsSession);
+        at_workos.chain([Self::User(user)]).chain(wider).chain([Self::Session(session.id())])
     }
 
     /// Is it this subject?
@@ -118,8 +118,9 @@ mod tests {
         let session = session(Timestamp::from_unix_seconds(1_800_000_000));
         let identity = session.identity();
         let (user, organization) = (identity.user.id.clone(), identity.organization_id.clone());
-        let mut subjects =
-            vec![Subject::WorkOsSession(identity.session_id.clone()), Subject::User(user.clone())];
+        let mut subjects: Vec<Subject> =
+            identity.session_id.clone().map(Subject::WorkOsSession).into_iter().collect();
+        subjects.push(Subject::User(user.clone()));
         if let Some(organization) = organization {
             subjects.push(Subject::Member(user, organization.clone()));
             subjects.push(Subject::Organization(organization));

@@ -10,6 +10,7 @@ use crate::auth::claims::WantedClaims;
 use crate::auth::cookie::CookieLife;
 use crate::auth::entropy::Entropy;
 use crate::auth::identity::{Identity, Impersonator, Kind, OrganizationId, User};
+use crate::auth::profile::Profile;
 use crate::auth::secret::Secret;
 use crate::auth::time::{Span, Timestamp};
 
@@ -24,6 +25,8 @@ const SHORT_TOKEN_LIFE: Span = Span::from_minutes(5);
 /// WorkOS ends a session in which somebody acts as the user after an hour
 /// (<https://workos.com/docs/authkit/impersonation>).
 const IMPERSONATION_LIFETIME: Span = Span::from_minutes(60);
+/// A session that WorkOS knows nothing of cannot hear of what changes there, so it lasts a working day at most.
+const UNRENEWED_LIFETIME: Span = Span::from_minutes(12 * 60);
 
 /// Our own id of a session: 16 random bytes, new at every sign-in.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -157,7 +160,8 @@ pub enum Remembered {
     No,
 }
 
-/// Who somebody is and until when. Comes from [`Session::open`], [`Session::renewed`], or an opened cookie.
+/// Who somebody is and until when. Comes from [`Session::open`], [`Session::of_profile`], [`Session::renewed`], or
+/// an opened cookie.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
     pub(in crate::auth) id: SessionId,
@@ -170,7 +174,8 @@ pub struct Session {
     pub(in crate::auth) claims_fingerprint: [u8; 8],
     pub(in crate::auth) identity: Identity,
     pub(in crate::auth) remembered: Remembered,
-    pub(in crate::auth) refresh_token: RefreshToken,
+    /// `None`: nothing is behind this session but itself. It is never renewed, and ends at its end.
+    pub(in crate::auth) refresh_token: Option<RefreshToken>,
 }
 
 impl Session {
@@ -199,8 +204,34 @@ impl Session {
             claims_fingerprint: wanted.fingerprint(),
             identity,
             remembered: Remembered::Yes,
-            refresh_token,
+            refresh_token: Some(refresh_token),
         })
+    }
+
+    /// A new session of the person whose profile WorkOS gave for a code. There is no session at WorkOS behind it
+    /// and nothing to renew it with: it lasts as long as it is let, and twelve hours at most.
+    #[must_use]
+    pub fn of_profile(
+        id: SessionId,
+        profile: Profile,
+        lifetimes: &Lifetimes,
+        wanted: &WantedClaims,
+        now: Timestamp,
+    ) -> Self {
+        let ends_at = now.plus(lifetimes.lifetime.min(UNRENEWED_LIFETIME));
+        Self {
+            id,
+            generation: Generation::default(),
+            signed_in_at: now,
+            last_seen_at: now,
+            ends_at,
+            access_issued_at: now,
+            access_ends_at: ends_at,
+            claims_fingerprint: wanted.fingerprint(),
+            identity: profile.into_identity(),
+            remembered: Remembered::Yes,
+            refresh_token: None,
+        }
     }
 
     /// This session with newer tokens: same id, same absolute end, one generation on.
@@ -236,7 +267,7 @@ impl Session {
             claims_fingerprint: wanted.fingerprint(),
             identity,
             remembered: self.remembered,
-            refresh_token,
+            refresh_token: Some(refresh_token),
         })
     }
 
@@ -300,6 +331,9 @@ impl Session {
         if now >= self.access_ends_at {
             return Freshness::Expired;
         }
+        if self.refresh_token.is_none() {
+            return Freshness::Fresh;
+        }
         if now >= self.access_ends_at.minus(self.refresh_window(lifetimes)) {
             Freshness::Stale
         } else {
@@ -319,10 +353,18 @@ impl Session {
         }
     }
 
-    /// Was it sealed while the configuration named the same claims as now?
+    /// Was it sealed while the configuration named the same claims as now? A session without tokens has no claims
+    /// to pick from, so it holds all that there is.
     #[must_use]
     pub fn holds(&self, wanted: &WantedClaims) -> bool {
-        self.claims_fingerprint == wanted.fingerprint()
+        self.refresh_token.is_none() || self.claims_fingerprint == wanted.fingerprint()
+    }
+
+    /// Can it be renewed at WorkOS? When it must be before it is served and cannot, it is over: what has become of it
+    /// is not known, and nobody can be asked.
+    #[must_use]
+    pub const fn is_renewable(&self) -> bool {
+        self.refresh_token.is_some()
     }
 
     /// Our id of it.
@@ -343,10 +385,10 @@ impl Session {
         &self.identity
     }
 
-    /// What renews it.
+    /// What renews it, if anything does.
     #[must_use]
-    pub const fn refresh_token(&self) -> &RefreshToken {
-        &self.refresh_token
+    pub const fn refresh_token(&self) -> Option<&RefreshToken> {
+        self.refresh_token.as_ref()
     }
 
     /// When the person signed in.
@@ -367,7 +409,7 @@ impl Session {
         self.access_issued_at
     }
 
-    /// When the access token ends.
+    /// When the access token ends; the session itself where there is none.
     #[must_use]
     pub const fn access_ends_at(&self) -> Timestamp {
         self.access_ends_at
@@ -433,7 +475,7 @@ fn identify(tokens: Tokens, wanted: &WantedClaims) -> Result<(Identity, RefreshT
     let identity = Identity {
         kind: Kind::User,
         user,
-        session_id: claims.session_id,
+        session_id: Some(claims.session_id),
         organization_id: claims.organization_id.or(organization_id),
         role: claims.role,
         roles: claims.roles,
@@ -476,8 +518,51 @@ pub(crate) mod tests {
             claims_fingerprint: WantedClaims::new([]).fingerprint(),
             identity: ada(),
             remembered: Remembered::Yes,
-            refresh_token: Secret::new("refresh-token-of-ada".to_owned()),
+            refresh_token: Some(Secret::new("refresh-token-of-ada".to_owned())),
         }
+    }
+
+    /// Ada's session after she followed a link at `now`.
+    pub(crate) fn session_of_a_profile(now: Timestamp) -> Session {
+        let profile = Profile {
+            id: crate::auth::identity::UserId::parse("prof_ada").unwrap(),
+            email: "ada@example.com".into(),
+            first_name: None,
+            last_name: None,
+            organization_id: None,
+        };
+        let id = SessionId::from_bytes([9; 16]);
+        Session::of_profile(id, profile, &LIFETIMES, &WantedClaims::new([]), now)
+    }
+
+    #[test]
+    fn a_session_of_a_profile_is_never_stale_and_ends_after_twelve_hours_at_most() {
+        let session = session_of_a_profile(NOW);
+        let hours = |hours: u64| NOW.plus(Span::from_minutes(60 * hours));
+        let end = hours(12);
+        assert_eq!(session.ends_at(&LIFETIMES), end);
+        for at in [NOW, hours(1), end.minus(Span::from_secs(1))] {
+            assert_eq!(session.freshness(&LIFETIMES, at), Freshness::Fresh);
+            assert_eq!(session.lapse(&LIFETIMES, at), None);
+        }
+        assert_eq!(session.freshness(&LIFETIMES, end), Freshness::Expired);
+        assert_eq!(session.lapse(&LIFETIMES, end), Some(Lapse::Absolute));
+        let shorter = Lifetimes { lifetime: Span::from_minutes(60), ..LIFETIMES };
+        assert_eq!(session.ends_at(&shorter), hours(1));
+        let idle = Lifetimes { idle_timeout: Span::from_minutes(30), ..LIFETIMES };
+        assert_eq!(session.lapse(&idle, NOW.plus(Span::from_minutes(30))), Some(Lapse::Idle));
+    }
+
+    #[test]
+    fn a_session_of_a_profile_is_of_a_verified_person_whose_claims_nobody_can_pick() {
+        let session = session_of_a_profile(NOW);
+        let identity = session.identity();
+        assert_eq!(identity.verified_email(), Some("ada@example.com"));
+        assert_eq!((identity.kind, identity.user.id.as_str()), (Kind::User, "prof_ada"));
+        assert_eq!((identity.session_id.as_ref(), session.refresh_token()), (None, None));
+        assert!(session.holds(&WantedClaims::new(["plan"])));
+        let used = session.touched(&LIFETIMES, NOW.plus(Span::from_minutes(2))).unwrap();
+        assert_eq!(used.ends_at(&LIFETIMES), session.ends_at(&LIFETIMES));
     }
 
     #[test]

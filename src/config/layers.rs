@@ -14,15 +14,16 @@ use crate::config::problem::Origin;
 
 /// Keys of which at most one may be given. A layer that gives one replaces both of the layers below, so that
 /// `VESTIBULE__WORKOS__API_KEY` works over a file that names `api_key_file`.
-const PAIRS: [(&str, &str, &str); 4] = [
+const PAIRS: [(&str, &str, &str); 5] = [
     ("workos", "api_key", "api_key_file"),
     ("workos", "webhook_secret", "webhook_secret_file"),
     ("workos", "provider", "connection_id"),
     ("session", "keys", "key_files"),
+    ("sign_in.mail", "smtp_url", "smtp_url_file"),
 ];
 
 /// Keys that say nothing when they are empty, so that an empty one hides none of the layers below.
-const BLANK_IS_NOTHING: [(&str, &str); 9] = [
+const BLANK_IS_NOTHING: [(&str, &str); 11] = [
     ("workos", "client_id"),
     ("workos", "api_key"),
     ("workos", "api_key_file"),
@@ -32,6 +33,8 @@ const BLANK_IS_NOTHING: [(&str, &str); 9] = [
     ("workos", "connection_id"),
     ("session", "keys"),
     ("session", "key_files"),
+    ("sign_in.mail", "smtp_url"),
+    ("sign_in.mail", "smtp_url_file"),
 ];
 
 /// What the metadata of the file is called.
@@ -58,15 +61,22 @@ impl Given {
 
     /// Is this key there?
     fn gives(&self, section: &str, key: &str) -> bool {
-        self.values.get(section).and_then(Value::as_dict).is_some_and(|section| section.contains_key(key))
+        let mut table = Some(&self.values);
+        for name in section.split('.') {
+            table = table.and_then(|table| table.get(name)).and_then(Value::as_dict);
+        }
+        table.is_some_and(|table| table.contains_key(key))
     }
 
     /// Takes a key away, if its value is like that.
     fn drop_key(&mut self, section: &str, key: &str, unwanted: impl Fn(&Value) -> bool) {
-        if let Some(Value::Dict(_, section)) = self.values.get_mut(section)
-            && section.get(key).is_some_and(unwanted)
-        {
-            section.remove(key);
+        let mut table = &mut self.values;
+        for name in section.split('.') {
+            let Some(Value::Dict(_, inner)) = table.get_mut(name) else { return };
+            table = inner;
+        }
+        if table.get(key).is_some_and(unwanted) {
+            table.remove(key);
         }
     }
 }

@@ -40,6 +40,7 @@ pub mod render;
 mod secret_file;
 pub mod session_keys;
 pub mod settings;
+pub mod smtp_url;
 pub mod source;
 mod suggest;
 #[cfg(test)]

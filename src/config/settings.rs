@@ -17,6 +17,7 @@ use crate::config::picture::Picture;
 use crate::config::public_url::PublicUrl;
 use crate::config::redis_url::RedisUrl;
 use crate::config::session_keys::SessionKeys;
+use crate::config::smtp_url::SmtpUrl;
 use crate::config::trusted_proxies::TrustedProxies;
 use crate::config::web_origin::WebOrigin;
 use crate::telemetry::Level;
@@ -197,6 +198,21 @@ pub struct SignInConfig {
     pub support_url: Option<Box<str>>,
     /// Are people asked on our own page whether they want to be remembered?
     pub remember_me: bool,
+    /// `[sign_in.mail]`: our own mail for magic links; `None`: WorkOS sends them.
+    pub mail: Option<MailConfig>,
+}
+
+/// `[sign_in.mail]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MailConfig {
+    /// The relay.
+    pub relay: SmtpUrl,
+    /// The sender: an address, or a name and an address in angle brackets.
+    pub from: Box<str>,
+    /// The certificate authorities that may vouch for the relay, in PEM, instead of the system's.
+    pub authorities: Option<Vec<u8>>,
+    /// The letter: its subject in a line of its own, an empty line, its text. `None` is the usual one.
+    pub template: Option<Box<str>>,
 }
 
 /// A way to sign in.
@@ -206,6 +222,8 @@ pub enum Method {
     AuthKit,
     /// A code by mail.
     MagicAuth,
+    /// Links by mail, which WorkOS has deprecated.
+    MagicLink,
 }
 
 /// `[upstreams.<name>]`.

@@ -151,6 +151,16 @@ checked_text! {
 }
 
 checked_text! {
+    /// Whom mail of ours comes from.
+    Sender, "an address such as \"Example <sign-in@example.com>\"", |text| {
+        match text.parse::<lettre::message::Mailbox>() {
+            Ok(_) => Ok(text.to_owned()),
+            Err(_) => Err("write an address, or a name and an address: \"Example <sign-in@example.com>\""),
+        }
+    }
+}
+
+checked_text! {
     /// A value of `iss`.
     Issuer, "an issuer such as \"https://api.workos.com\"", |text| {
         let fits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
@@ -226,13 +236,14 @@ impl FromText for RouteMethod {
 }
 
 impl FromText for SignInMethod {
-    const KIND: &'static str = "\"authkit\" or \"magic_auth\"";
+    const KIND: &'static str = "\"authkit\", \"magic_auth\" or \"magic_link\"";
 
     fn from_text(text: &str) -> Result<Self, String> {
         match text {
             "authkit" => Ok(Self::AuthKit),
             "magic_auth" => Ok(Self::MagicAuth),
-            _ => Err("use \"authkit\" or \"magic_auth\"".to_owned()),
+            "magic_link" => Ok(Self::MagicLink),
+            _ => Err(format!("use {}", Self::KIND)),
         }
     }
 }

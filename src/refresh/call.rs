@@ -129,8 +129,11 @@ impl Call {
         clock: &Clock,
     ) -> Landing {
         let organization = wanted_organization(&self.ask.wish, session);
-        let token = session.refresh_token();
         let ask = &self.ask;
+        let Some(token) = session.refresh_token() else {
+            ask.store.release(&ask.place, ticket).await;
+            return Landing::Failed(WorkOsError::Rejected(Rejection::InvalidGrant));
+        };
         let error = match workos.refresh(token, organization, &ask.end_user).await {
             Ok(refreshed) => return self.settle(session, refreshed, Some(ticket), clock).await,
             Err(error) => error,

@@ -229,9 +229,10 @@ impl Desk {
     }
 }
 
-/// The hash of a session's refresh token.
+/// The hash of a session's refresh token; of its id where there is none, so that no two of those are taken for one.
 pub(super) fn hash(session: &Session) -> TokenHash {
-    let digest = digest::digest(&digest::SHA256, session.refresh_token().expose().as_bytes());
+    let token = session.refresh_token().map(|token| token.expose().as_bytes());
+    let digest = digest::digest(&digest::SHA256, token.unwrap_or(session.id().as_bytes()));
     let mut key = [0; 32];
     for (slot, byte) in key.iter_mut().zip(digest.as_ref()) {
         *slot = *byte;
@@ -277,7 +278,7 @@ mod tests {
         let identity = session.identity();
         let claims = Claims {
             subject: identity.user.id.clone(),
-            session_id: identity.session_id.clone(),
+            session_id: identity.session_id.clone().unwrap(),
             issued_at: NOW,
             expires_at: NOW.plus(Span::from_minutes(5)),
             authenticated_at: None,

@@ -118,6 +118,9 @@ impl Refresher {
 
     /// Renews a session, or gives the result of whoever renewed it already.
     pub async fn renew(&self, ask: Ask) -> Renewed {
+        if !ask.session.is_renewable() {
+            return Renewed::Never;
+        }
         let (answer, result) = oneshot::channel();
         let gone = Renewed::NotNow { dependency: Dependency::WorkOs, retry_after: None };
         match self.questions.send(Question::Renew(Box::new(ask), answer)).await {
@@ -128,6 +131,9 @@ impl Refresher {
 
     /// The newest session that `session` became, when it is remembered.
     pub async fn winner(&self, session: Arc<Session>) -> Option<Arc<Session>> {
+        if !session.is_renewable() {
+            return None;
+        }
         let (answer, result) = oneshot::channel();
         self.questions.send(Question::Winner(session, answer)).await.ok()?;
         result.await.ok().flatten()

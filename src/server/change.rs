@@ -110,6 +110,10 @@ impl Change<'_> {
             WhoAmI::Unknown(dependency) => Err(self.refuse(Refusal::Unavailable(dependency), None)),
         };
         let (response, changed) = match open {
+            // Before anything is read of the wish: no wish can be fulfilled.
+            Ok(open) if open.session.identity().session_id.is_none() => {
+                (self.object(Objection::NotRenewable, open.session.identity()).await, None)
+            }
             Ok(open) => match wish(open.session.identity()) {
                 Ok(wish) if found.rewrite == Rewrite::Newer && self.was_just_done(&wish, &open) => {
                     (self.done(&wish, &open).await, Some(open))

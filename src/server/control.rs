@@ -1,6 +1,6 @@
-//! What data threads ask of the control runtime beside renewals: exchanging a code for tokens, ending sessions at
-//! WorkOS, and looking up what WorkOS knows of a person. Work that has begun belongs to the task here, so a browser
-//! that hangs up cancels nothing; what is still waiting for its turn by then is not begun.
+//! What data threads ask of the control runtime beside renewals: exchanging a code for tokens or a profile, mailing
+//! magic links, ending sessions at WorkOS, and looking up what WorkOS knows of a person. Work that has begun belongs to
+//! the task here, so a browser that hangs up cancels nothing; what is still waiting for its turn by then is not begun.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::identity::{UserId, WorkOsSessionId};
+use crate::auth::profile::Profile;
 use crate::auth::secret::Secret;
 use crate::auth::session::Tokens;
 use crate::auth::sign_in::StepId;
@@ -17,6 +18,7 @@ use crate::auth::time::Span;
 use crate::clock::{Clock, Moment};
 use crate::server::codes::{self, Applicant, Codes, Enrol, Job, Redeemed, Sent};
 use crate::server::lookup::{self, Lookup, Lookups};
+use crate::server::magic_link::desk::{LinkOrder, LinkSent, Links};
 use crate::standing::StandingTable;
 use crate::workos::lists::{Membership, UserSession};
 use crate::workos::one_time::{Enrolment, Proof};
@@ -50,6 +52,8 @@ enum Ask {
     Exchange(Box<Exchange>),
     LookUp(Lookup),
     Code(Box<Job>),
+    Link(Box<LinkOrder>, oneshot::Sender<LinkSent>),
+    ExchangeLink(Box<LinkExchange>),
     Revoke { session: WorkOsSessionId, after: Span, done: Option<oneshot::Sender<()>> },
 }
 
@@ -59,6 +63,29 @@ struct Exchange {
     verifier: Secret<String>,
     end_user: EndUser,
     answer: oneshot::Sender<Result<Tokens, WorkOsError>>,
+}
+
+#[derive(Debug)]
+struct LinkExchange {
+    code: Secret<String>,
+    answer: oneshot::Sender<Result<Profile, WorkOsError>>,
+}
+
+/// A code that waits to be exchanged.
+#[derive(Debug)]
+enum Code {
+    ForTokens(Box<Exchange>),
+    ForProfile(Box<LinkExchange>),
+}
+
+impl Code {
+    /// Does nobody wait for what it brings any more?
+    fn is_given_up(&self) -> bool {
+        match self {
+            Self::ForTokens(exchange) => exchange.answer.is_closed(),
+            Self::ForProfile(exchange) => exchange.answer.is_closed(),
+        }
+    }
 }
 
 impl Control {
@@ -75,6 +102,7 @@ impl Control {
             revocations: VecDeque::new(),
             lookups: Lookups::default(),
             codes: Codes::default(),
+            links: Links::default(),
             workos,
             standing,
             clock,
@@ -92,6 +120,20 @@ impl Control {
         let (answer, result) = oneshot::channel();
         let exchange = Exchange { code, verifier, end_user, answer };
         self.asks.send(Ask::Exchange(Box::new(exchange))).await.ok()?;
+        result.await.ok()
+    }
+
+    /// Has a link mailed; `None` when the process is ending. Put a deadline around it.
+    pub(crate) async fn send_link(&self, order: LinkOrder) -> Option<LinkSent> {
+        let (answer, result) = oneshot::channel();
+        self.asks.send(Ask::Link(Box::new(order), answer)).await.ok()?;
+        result.await.ok()
+    }
+
+    /// Exchanges the code of a link; `None` when the process is ending.
+    pub async fn exchange_link(&self, code: Secret<String>) -> Option<Result<Profile, WorkOsError>> {
+        let (answer, result) = oneshot::channel();
+        self.asks.send(Ask::ExchangeLink(Box::new(LinkExchange { code, answer }))).await.ok()?;
         result.await.ok()
     }
 
@@ -170,6 +212,7 @@ enum Done {
     Exchanged,
     LookedUp,
     Code(codes::Done),
+    Mailed,
     Revoked,
     TryAgain(Revocation),
 }
@@ -181,10 +224,11 @@ pub struct ControlDesk {
     work: JoinSet<Done>,
     exchanging: usize,
     revoking: usize,
-    waiting: VecDeque<Box<Exchange>>,
+    waiting: VecDeque<Code>,
     revocations: VecDeque<Revocation>,
     lookups: Lookups,
     codes: Codes,
+    links: Links,
     workos: WorkOs,
     standing: Arc<StandingTable>,
     clock: Clock,
@@ -224,10 +268,7 @@ impl ControlDesk {
     fn take(&mut self, ask: Ask) {
         match ask {
             Ask::Exchange(exchange) => {
-                if self.waiting.len() >= WAITING {
-                    self.waiting.retain(|exchange| !exchange.answer.is_closed());
-                }
-                self.waiting.push_back(exchange);
+                self.wait(Code::ForTokens(exchange));
                 self.start_exchanges();
             }
             Ask::LookUp(lookup) => {
@@ -238,6 +279,14 @@ impl ControlDesk {
                 self.codes.take(*job, self.clock.monotonic());
                 self.start_codes();
             }
+            Ask::Link(order, answer) => {
+                self.links.take(*order, answer, self.clock.monotonic());
+                self.start_links();
+            }
+            Ask::ExchangeLink(exchange) => {
+                self.wait(Code::ForProfile(exchange));
+                self.start_exchanges();
+            }
             Ask::Revoke { session, after, done } => {
                 let due = self.clock.monotonic().plus(after);
                 let revocation = Revocation { session, due, tries: 0, done };
@@ -246,18 +295,44 @@ impl ControlDesk {
         }
     }
 
+    /// Puts a code behind the others.
+    fn wait(&mut self, code: Code) {
+        if self.waiting.len() >= WAITING {
+            self.waiting.retain(|code| !code.is_given_up());
+        }
+        self.waiting.push_back(code);
+    }
+
     fn start_exchanges(&mut self) {
         while self.exchanging < EXCHANGES {
             // What a code brings reaches only the browser that waits for it. Whoever leaves again at once must not keep
             // others from signing in.
             let mut waiting = std::iter::from_fn(|| self.waiting.pop_front());
-            let Some(exchange) = waiting.find(|exchange| !exchange.answer.is_closed()) else { return };
+            let Some(code) = waiting.find(|code| !code.is_given_up()) else { return };
             self.exchanging += 1;
             let workos = self.workos.clone();
             self.work.spawn(async move {
-                let Exchange { code, verifier, end_user, answer } = *exchange;
-                let _ = answer.send(workos.exchange(&code, &verifier, &end_user).await);
+                match code {
+                    Code::ForTokens(exchange) => {
+                        let Exchange { code, verifier, end_user, answer } = *exchange;
+                        let _ = answer.send(workos.exchange(&code, &verifier, &end_user).await);
+                    }
+                    Code::ForProfile(exchange) => {
+                        let LinkExchange { code, answer } = *exchange;
+                        let _ = answer.send(workos.exchange_link(&code).await);
+                    }
+                }
                 Done::Exchanged
+            });
+        }
+    }
+
+    fn start_links(&mut self) {
+        while let Some((order, answer)) = self.links.next() {
+            let (workos, clock) = (self.workos.clone(), self.clock.clone());
+            self.work.spawn(async move {
+                let _ = answer.send(order.carry_out(&workos, &clock).await);
+                Done::Mailed
             });
         }
     }
@@ -284,6 +359,7 @@ impl ControlDesk {
             Ok(Done::Exchanged) => self.exchanging = self.exchanging.saturating_sub(1),
             Ok(Done::LookedUp) => self.lookups.finish(),
             Ok(Done::Code(done)) => self.codes.finish(done),
+            Ok(Done::Mailed) => self.links.finish(),
             Ok(Done::Revoked) => self.revoking = self.revoking.saturating_sub(1),
             Ok(Done::TryAgain(revocation)) => {
                 self.revoking = self.revoking.saturating_sub(1);
@@ -293,6 +369,7 @@ impl ControlDesk {
             Err(_) => {
                 self.lookups.finish();
                 self.codes.finish(codes::Done::Nothing);
+                self.links.finish();
                 self.exchanging = self.exchanging.saturating_sub(1);
                 self.revoking = self.revoking.saturating_sub(1);
             }
@@ -300,6 +377,7 @@ impl ControlDesk {
         self.start_exchanges();
         self.start_lookups();
         self.start_codes();
+        self.start_links();
         self.send_due(self.clock.monotonic());
     }
 

@@ -1,4 +1,4 @@
-//! The moment when somebody has signed in, whichever way: from WorkOS' tokens to a new session with its cookies. A
+//! The moment when somebody has signed in, whichever way: from WorkOS' tokens, or a session that is made, to its cookies. A
 //! new sign-in always makes a new session, which takes the place of the one that the browser may have had.
 
 use http::header::SET_COOKIE;
@@ -60,7 +60,24 @@ impl Entrance<'_> {
     /// # Errors
     /// [`NotEntered`], for the answer to give.
     pub(crate) async fn open(&self, tokens: Tokens, remembered: Remembered) -> Result<Entered, NotEntered> {
-        match self.try_open(tokens, remembered).await {
+        let (now, gate) = (self.thread.shared.clock.now(), &self.exchange.live.gate);
+        let id = SessionId::new(entropy::draw());
+        match Session::open(id, tokens, gate.lifetimes(), gate.wanted(), now) {
+            Ok(session) => self.enter(session.with_remembered(remembered)).await,
+            Err(error) => {
+                tracing::error!(%error, "WorkOS' answer to a sign-in does not fit together");
+                self.failed(NotEntered::Inconsistent.as_str()).await;
+                Err(NotEntered::Inconsistent)
+            }
+        }
+    }
+
+    /// Lets the person of a new session in. What becomes of it is counted and recorded.
+    ///
+    /// # Errors
+    /// [`NotEntered`], for the answer to give.
+    pub(crate) async fn enter(&self, session: Session) -> Result<Entered, NotEntered> {
+        match self.try_enter(session).await {
             Ok(entered) => Ok(entered),
             Err(why) => {
                 self.failed(why.as_str()).await;
@@ -69,17 +86,9 @@ impl Entrance<'_> {
         }
     }
 
-    async fn try_open(&self, tokens: Tokens, remembered: Remembered) -> Result<Entered, NotEntered> {
+    async fn try_enter(&self, session: Session) -> Result<Entered, NotEntered> {
         let (shared, live) = (&self.thread.shared, &self.exchange.live);
         let (now, gate) = (shared.clock.now(), &live.gate);
-        let id = SessionId::new(entropy::draw());
-        let session = match Session::open(id, tokens, gate.lifetimes(), gate.wanted(), now) {
-            Ok(session) => session.with_remembered(remembered),
-            Err(error) => {
-                tracing::error!(%error, "WorkOS' answer to a sign-in does not fit together");
-                return Err(NotEntered::Inconsistent);
-            }
-        };
         let sealed = match live.store.open(&session, now).await {
             Ok(sealed) => sealed,
             Err(SaveError::TooLarge(too_large)) => {

@@ -18,6 +18,7 @@ use crate::auth::policy::route::ByteLimit;
 use crate::auth::time::Span;
 use crate::auth::webhook::WebhookSecret;
 use crate::clock::Clock;
+use crate::mail::Mailer;
 use crate::refresh::Refresher;
 use crate::revocation::Revocations;
 use crate::server::client_addr::TrustedPeers;
@@ -67,6 +68,8 @@ pub struct Live {
     pub upstream_names: Vec<Arc<str>>,
     /// Names and counters of all destinations.
     pub routes: RouteLabels,
+    /// Who mails magic links; `None`: nobody signs in with one.
+    pub magic_link: Option<LinkMail>,
     /// What WorkOS signs webhooks with; `None`: none are taken.
     pub webhook_secret: Option<WebhookSecret>,
     /// How often WorkOS is asked for events; `None`: not at all.
@@ -136,6 +139,15 @@ pub struct AuthorizeSettings {
     pub way_in: WayIn,
     /// The organization that everybody must be in, if the operator named one.
     pub organization_id: Option<OrganizationId>,
+}
+
+/// Who mails magic links.
+#[derive(Debug, Clone)]
+pub enum LinkMail {
+    /// WorkOS.
+    WorkOs,
+    /// We do.
+    Own(Arc<Mailer>),
 }
 
 /// Whose access tokens programs may bring.

@@ -74,8 +74,14 @@ struct Lists {
     memberships: Option<Vec<Membership>>,
 }
 
+/// Are there no lists to show? Whoever acts for somebody does not see theirs, and of whom WorkOS keeps no session it
+/// keeps no lists.
+const fn has_no_lists(identity: &Identity) -> bool {
+    identity.impersonator.is_some() || identity.session_id.is_none()
+}
+
 async fn look_up(thread: &DataThread, live: &Live, identity: &Identity) -> Lists {
-    if identity.impersonator.is_some() {
+    if has_no_lists(identity) {
         return Lists::default();
     }
     let (control, user) = (&thread.shared.control, &identity.user.id);
@@ -93,8 +99,7 @@ async fn look_up(thread: &DataThread, live: &Live, identity: &Identity) -> Lists
 
 fn page(live: &Live, session: &Session, lists: Lists) -> Me {
     let identity = session.identity();
-    let acted = identity.impersonator.is_some();
-    let lacking = !acted && (lists.sessions.is_none() || lists.memberships.is_none());
+    let lacking = !has_no_lists(identity) && (lists.sessions.is_none() || lists.memberships.is_none());
     let organizations = organizations(identity, lists.memberships.unwrap_or_default());
     Me {
         name: name(identity),
@@ -105,7 +110,7 @@ fn page(live: &Live, session: &Session, lists: Lists) -> Me {
         organizations: if organizations.iter().all(|one| one.current) { Vec::new() } else { organizations },
         devices: devices(identity, lists.sessions.unwrap_or_default()),
         sign_out: live.site.path(Endpoint::SignOut),
-        refresh: live.site.path(Endpoint::SessionRefresh),
+        refresh: session.is_renewable().then(|| live.site.path(Endpoint::SessionRefresh)),
         switch: live.site.path(Endpoint::SessionOrganization),
         revoke: live.site.path(Endpoint::SessionRevoke),
         style: Style,
@@ -155,7 +160,7 @@ fn devices(identity: &Identity, mut sessions: Vec<UserSession>) -> Vec<Device> {
     sessions.sort_by_key(|session| std::cmp::Reverse(session.created_at));
     let day = |at: Option<Timestamp>| at.and_then(date);
     let device = |session: UserSession| Device {
-        current: session.id == identity.session_id,
+        current: Some(&session.id) == identity.session_id.as_ref(),
         id: session.id.to_string(),
         name: session.user_agent.as_deref().map_or_else(|| "Unknown device".to_owned(), describe),
         address: session.ip_address.map(Into::into),

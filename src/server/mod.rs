@@ -5,8 +5,9 @@
 //! | [`listener`], [`acceptor`], [`data_thread`], `connection`, `watch`, `stack` | from a socket to a request, and the life of a thread |
 //! | `exchange`, `intake`, [`client_addr`], `request_id`, `router` | what a request is, who sent it, whose it is to answer |
 //! | `credential`, `bearer`, `renewal`, `proxy`, `forward`, `request_body`, `tunnel` | from a credential to a decision to the application |
-//! | `sign_in`, [`own_page`], `callback`, `entrance`, `sign_out`, `signed_out`, `session_json`, `change`, `revoke`, `me`, `well_known` | our own endpoints, a file each |
-//! | `form`, `post`, `decision`, `user_agent` | what they share |
+//! | `sign_in`, [`own_page`], `callback`, `sign_out`, `signed_out`, `session_json`, `change`, `revoke`, `me`, `well_known` | our own endpoints, a file each |
+//! | `magic_link` | signing in with a link by mail |
+//! | `form`, `post`, `decision`, `entrance`, `user_agent` | what they share |
 //! | `reply`, `page`, `body`, [`site`] | what answers look like |
 //! | [`control`], [`profiles`], `lookup`, `codes`, [`admin`], [`live`] | what data threads ask of the control runtime; probes; what all threads share |
 
@@ -40,6 +41,7 @@ mod leases;
 pub mod listener;
 pub mod live;
 mod lookup;
+mod magic_link;
 mod me;
 mod opening;
 pub mod own_page;

@@ -77,7 +77,8 @@ pub(crate) struct Me {
     pub(crate) organizations: Vec<Organization>,
     pub(crate) devices: Vec<Device>,
     pub(crate) sign_out: String,
-    pub(crate) refresh: String,
+    /// Where to renew it, if it can be renewed.
+    pub(crate) refresh: Option<String>,
     pub(crate) switch: String,
     pub(crate) revoke: String,
     pub(crate) style: Style,

@@ -95,8 +95,11 @@ async fn chosen(thread: &DataThread, form: &Form, identity: &Identity) -> Choice
     let Some(session) = named.and_then(|text| WorkOsSessionId::parse(text).ok()) else {
         return Choice::Not(Objection::SessionUnclear);
     };
-    if session == identity.session_id {
-        return Choice::Not(Objection::OwnSession);
+    match &identity.session_id {
+        Some(own) if *own == session => return Choice::Not(Objection::OwnSession),
+        // WorkOS does not know this person as somebody who has sessions.
+        None => return Choice::Not(Objection::UnknownSession),
+        Some(_) => {}
     }
     let listed = thread.shared.control.sessions_of(&identity.user.id);
     let Ok(Some(listed)) = thread.timer.within(lookup::PATIENCE, listed).await else {

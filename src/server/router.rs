@@ -18,8 +18,8 @@ use crate::server::own_page::{OwnPage, Way};
 use crate::server::reply::Fault;
 use crate::server::site::Endpoint;
 use crate::server::{
-    callback, change, me, own_page, proxy, revoke, session_json, sign_in, sign_out, signed_out, webhook,
-    well_known,
+    callback, change, magic_link, me, own_page, proxy, revoke, session_json, sign_in, sign_out, signed_out,
+    webhook, well_known,
 };
 use crate::telemetry::DecisionWord;
 
@@ -100,24 +100,7 @@ async fn own(thread: &DataThread, exchange: Exchange, bearings: Bearings) -> Ans
     let Some(endpoint) = endpoint.filter(|one| is_there(&live, *one)) else {
         return Answer { response: exchange.asker().fault(Fault::NoSuchEndpoint), note };
     };
-    let allowed = match endpoint {
-        // A HEAD, as link checkers send it, would spend the code.
-        Endpoint::Callback => "GET",
-        Endpoint::SignIn if live.own_page.is_some() => "GET, HEAD, POST",
-        Endpoint::SignIn
-        | Endpoint::SignedOut
-        | Endpoint::Session
-        | Endpoint::Me
-        | Endpoint::WellKnown
-        | Endpoint::Logo => "GET, HEAD",
-        Endpoint::SignOut => "GET, HEAD, POST",
-        Endpoint::SessionRefresh
-        | Endpoint::SessionOrganization
-        | Endpoint::SessionRevoke
-        | Endpoint::MagicAuth
-        | Endpoint::MagicAuthVerify
-        | Endpoint::Webhook => "POST",
-    };
+    let allowed = methods(&live, endpoint);
     let method = exchange.request.method();
     if !allowed.split(", ").any(|allowed| allowed == method.as_str()) {
         return Answer { response: exchange.asker().fault(Fault::MethodNotAllowed(allowed)), note };
@@ -131,10 +114,14 @@ async fn own(thread: &DataThread, exchange: Exchange, bearings: Bearings) -> Ans
         (Endpoint::MagicAuthVerify, Some(page)) => {
             own_page::verify::answer(thread, exchange, &bearings, page).await
         }
+        (Endpoint::MagicLink, Some(page)) => magic_link::ask(thread, exchange, &bearings, page).await,
         (Endpoint::Logo, Some(OwnPage { logo: Some(logo), .. })) => own_page::logo::answer(&exchange, logo),
-        (Endpoint::MagicAuth | Endpoint::MagicAuthVerify | Endpoint::Logo, _) => {
+        (Endpoint::MagicAuth | Endpoint::MagicAuthVerify | Endpoint::MagicLink | Endpoint::Logo, _) => {
             exchange.asker().fault(Fault::NoSuchEndpoint)
         }
+        (Endpoint::MagicLinkOpen, _) if reads => magic_link::open::show(&exchange),
+        (Endpoint::MagicLinkOpen, _) => magic_link::open::press(thread, exchange).await,
+        (Endpoint::MagicLinkCallback, _) => magic_link::callback::answer(thread, &exchange, &bearings).await,
         (Endpoint::Callback, _) => callback::answer(thread, &exchange, &bearings).await,
         (Endpoint::SignOut, _) if reads => sign_out::page(thread, &exchange).await,
         (Endpoint::SignOut, _) => sign_out::answer(thread, exchange).await,
@@ -159,6 +146,9 @@ fn is_there(live: &Live, endpoint: Endpoint) -> bool {
             page.is_some_and(|page| page.offers(Way::MagicAuth))
         }
         Endpoint::Logo => page.is_some_and(|page| page.logo.is_some()),
+        Endpoint::MagicLink | Endpoint::MagicLinkOpen | Endpoint::MagicLinkCallback => {
+            live.magic_link.is_some()
+        }
         Endpoint::SignIn
         | Endpoint::Callback
         | Endpoint::SignOut
@@ -169,5 +159,28 @@ fn is_there(live: &Live, endpoint: Endpoint) -> bool {
         | Endpoint::SessionRevoke
         | Endpoint::WellKnown
         | Endpoint::Me => true,
+    }
+}
+
+/// The methods that an endpoint takes, as `Allow` lists them.
+const fn methods(live: &Live, endpoint: Endpoint) -> &'static str {
+    match endpoint {
+        // A HEAD, as link checkers send it, would spend the code.
+        Endpoint::Callback | Endpoint::MagicLinkCallback => "GET",
+        Endpoint::SignIn if live.own_page.is_some() => "GET, HEAD, POST",
+        Endpoint::SignIn
+        | Endpoint::SignedOut
+        | Endpoint::Session
+        | Endpoint::Me
+        | Endpoint::WellKnown
+        | Endpoint::Logo => "GET, HEAD",
+        Endpoint::SignOut | Endpoint::MagicLinkOpen => "GET, HEAD, POST",
+        Endpoint::SessionRefresh
+        | Endpoint::SessionOrganization
+        | Endpoint::SessionRevoke
+        | Endpoint::MagicAuth
+        | Endpoint::MagicAuthVerify
+        | Endpoint::MagicLink
+        | Endpoint::Webhook => "POST",
     }
 }

@@ -48,7 +48,7 @@ pub(crate) fn document(session: &Session, lifetimes: &Lifetimes) -> Value {
             "last_name": user.last_name,
             "profile_picture_url": user.profile_picture_url,
         },
-        "session_id": identity.session_id.as_str(),
+        "session_id": identity.session_id.as_ref().map(|id| id.as_str()),
         "organization_id": identity.organization_id.as_ref().map(|id| id.as_str()),
         "role": identity.role.as_ref().map(|role| role.as_str()),
         "roles": identity.roles.iter().map(|role| role.as_str()).collect::<Vec<_>>(),
@@ -64,7 +64,7 @@ pub(crate) fn document(session: &Session, lifetimes: &Lifetimes) -> Value {
         "signed_in_at": date(session.signed_in_at()),
         "expires_at": date(session.ends_at(lifetimes)),
         "idle_expires_at": date(session.idle_ends_at(lifetimes)),
-        "access_expires_at": date(session.access_ends_at()),
+        "access_expires_at": date(session.access_ends_at()).filter(|_| identity.session_id.is_some()),
     })
 }
 

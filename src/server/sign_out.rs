@@ -38,16 +38,20 @@ const REVOKE_LATER: Span = Span::from_secs(30);
 pub(crate) async fn page(thread: &DataThread, exchange: &Exchange) -> Response<Body> {
     let live = &exchange.live;
     let carried = RequestCookies::read(exchange.request.headers(), live.sealer.cookies().names());
-    let signed_in = match session(thread, exchange, &carried).await {
-        Ok(open) => open.is_some(),
+    let found = match session(thread, exchange, &carried).await {
+        Ok(open) => open,
         Err(dependency) => return exchange.asker().refusal(Refusal::Unavailable(dependency), None, None),
     };
-    let (title, text) = if signed_in {
-        ("Sign out?", "Your session on this site ends, and your session at the sign-in service with it.")
-    } else {
-        ("You are not signed in", "There is no session to end in this browser.")
+    let (title, text) = match &found {
+        Some(open) if open.session.identity().session_id.is_none() => {
+            ("Sign out?", "Your session on this site ends.")
+        }
+        Some(_) => {
+            ("Sign out?", "Your session on this site ends, and your session at the sign-in service with it.")
+        }
+        None => ("You are not signed in", "There is no session to end in this browser."),
     };
-    let deeds = if signed_in {
+    let deeds = if found.is_some() {
         vec![Deed::press("Sign out", live.site.path(Endpoint::SignOut)), Deed::link("Stay", "/".to_owned())]
     } else {
         vec![Deed::link("Sign in", live.site.url(Endpoint::SignIn))]
@@ -79,11 +83,15 @@ pub(crate) async fn answer(thread: &DataThread, mut exchange: Exchange) -> Respo
         if end(thread, exchange, open).await.is_err() {
             return asker.refusal(Refusal::Unavailable(Dependency::Store), None, None);
         }
-        let session = open.session.identity().session_id.clone();
-        if sender == Sender::Form || is_page_script(headers) {
-            thread.shared.control.revoke_later(session, REVOKE_LATER).await;
-        } else {
-            let _ = thread.timer.within(REVOKE_PATIENCE, thread.shared.control.revoke_now(session)).await;
+        let control = &thread.shared.control;
+        match open.session.identity().session_id.clone() {
+            Some(session) if sender == Sender::Form || is_page_script(headers) => {
+                control.revoke_later(session, REVOKE_LATER).await;
+            }
+            Some(session) => {
+                let _ = thread.timer.within(REVOKE_PATIENCE, control.revoke_now(session)).await;
+            }
+            None => {}
         }
     }
     let places = Places {
@@ -91,7 +99,7 @@ pub(crate) async fn answer(thread: &DataThread, mut exchange: Exchange) -> Respo
         public_url: live.site.origin(),
         auth_path: live.gate.policy().auth_path(),
     };
-    let session = open.as_ref().map(|open| &open.session.identity().session_id);
+    let session = open.as_ref().and_then(|open| open.session.identity().session_id.as_ref());
     let context = live.sealer.context();
     let sign_out = SignOut::begin(&context, &carried, session, &places, return_to, entropy::draw(), now);
     let mut response = match (&sign_out.next, sender) {
@@ -146,9 +154,11 @@ async fn end(thread: &DataThread, exchange: &Exchange, open: &OpenSession) -> Re
     let now = shared.clock.now();
     shared.standing.end(session.id(), until, now);
     // Access tokens of the same session that programs bring are over with it.
-    let subject = Subject::WorkOsSession(session.identity().session_id.clone());
-    let tokens_until = until.max(session.access_ends_at().plus(LEEWAY));
-    shared.standing.hear(&Revocation { subject, effect: Effect::End, at: now }, tokens_until, now);
+    if let Some(at_workos) = session.identity().session_id.clone() {
+        let subject = Subject::WorkOsSession(at_workos);
+        let tokens_until = until.max(session.access_ends_at().plus(LEEWAY));
+        shared.standing.hear(&Revocation { subject, effect: Effect::End, at: now }, tokens_until, now);
+    }
     thread.leases.end_session(session.id(), now);
     let ended = exchange.live.store.end(session.id(), now).await;
     let (outcome, reason) =

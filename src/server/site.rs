@@ -67,10 +67,16 @@ pub enum Endpoint {
     MagicAuthVerify,
     /// The operator's picture on our own page.
     Logo,
+    /// Has a link mailed.
+    MagicLink,
+    /// Where our own mails lead.
+    MagicLinkOpen,
+    /// Where WorkOS sends people back to who followed a link.
+    MagicLinkCallback,
 }
 
 impl Endpoint {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 17] = [
         Self::SignIn,
         Self::Callback,
         Self::SignOut,
@@ -85,6 +91,9 @@ impl Endpoint {
         Self::MagicAuth,
         Self::MagicAuthVerify,
         Self::Logo,
+        Self::MagicLink,
+        Self::MagicLinkOpen,
+        Self::MagicLinkCallback,
     ];
 
     /// Its path below `auth_path`.
@@ -105,6 +114,9 @@ impl Endpoint {
             Self::MagicAuth => "/magic-auth",
             Self::MagicAuthVerify => "/magic-auth/verify",
             Self::Logo => "/logo",
+            Self::MagicLink => "/magic-link",
+            Self::MagicLinkOpen => "/magic-link/open",
+            Self::MagicLinkCallback => "/magic-link/callback",
         }
     }
 }

@@ -54,6 +54,8 @@ pub(super) enum Call<'a> {
     GetAs { url: &'a Url, api_key: &'a Secret<String> },
     /// Send JSON that carries its own credentials.
     Post { url: &'a Url, json: Bytes },
+    /// Send a form that carries its own credentials.
+    PostForm { url: &'a Url, form: &'a Secret<String> },
     /// Send JSON under the API key.
     PostAs { url: &'a Url, json: Bytes, api_key: &'a Secret<String> },
     /// Any method under the API key, with JSON where there is any.
@@ -185,6 +187,7 @@ fn client(tls: ClientConfig, reach: &Reach) -> ClientBuilder {
 
 fn request(client: &Client, call: Call<'_>) -> RequestBuilder {
     const JSON: &str = "application/json";
+    const FORM: &str = "application/x-www-form-urlencoded";
     match call {
         Call::Get { url } => client.get(url.clone()).header(ACCEPT, JSON),
         Call::GetAs { url, api_key } => {
@@ -192,6 +195,10 @@ fn request(client: &Client, call: Call<'_>) -> RequestBuilder {
         }
         Call::Post { url, json } => {
             client.post(url.clone()).header(ACCEPT, JSON).header(CONTENT_TYPE, JSON).body(json)
+        }
+        Call::PostForm { url, form } => {
+            let post = client.post(url.clone()).header(ACCEPT, JSON).header(CONTENT_TYPE, FORM);
+            post.body(form.expose().clone())
         }
         Call::PostAs { url, json, api_key } => {
             let post = client.post(url.clone()).header(ACCEPT, JSON).header(CONTENT_TYPE, JSON);

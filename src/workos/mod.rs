@@ -20,6 +20,7 @@ pub use crate::workos::code::ErrorCode;
 pub use crate::workos::error::WorkOsError;
 pub use crate::workos::events::{EventsFrom, EventsPage};
 pub use crate::workos::key_set::KeySetKeeper;
+pub use crate::workos::magic_link::{Link, LinkRequest};
 pub use crate::workos::settings::{BuildError, EndUser, Settings};
 
 mod classify;
@@ -29,6 +30,7 @@ mod events;
 mod http;
 pub mod key_set;
 pub mod lists;
+mod magic_link;
 pub mod management;
 pub mod one_time;
 mod replay;
@@ -75,6 +77,7 @@ struct Inner {
     events: Url,
     users: Url,
     memberships: Url,
+    magic_link: magic_link::Endpoints,
     client_id: Box<str>,
     api_key: Secret<String>,
     issuers: Vec<Box<str>>,
@@ -98,6 +101,7 @@ impl WorkOs {
         let events = endpoint(&api_url, &["events"])?;
         let users = endpoint(&api_url, &["user_management", "users"])?;
         let memberships = endpoint(&api_url, &["user_management", "organization_memberships"])?;
+        let magic_link = magic_link::Endpoints::new(&api_url)?;
         Ok(Self(Arc::new(Inner {
             http,
             clock,
@@ -107,6 +111,7 @@ impl WorkOs {
             events,
             users,
             memberships,
+            magic_link,
             client_id,
             api_key,
             issuers,

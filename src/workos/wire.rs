@@ -114,6 +114,44 @@ pub(super) struct RevokeSession<'a> {
     pub(super) session_id: &'a str,
 }
 
+/// `POST /passwordless/sessions`.
+#[derive(Serialize)]
+pub(super) struct NewPasswordlessSession<'a> {
+    #[serde(rename = "type")]
+    pub(super) kind: &'a str,
+    pub(super) email: &'a str,
+    pub(super) redirect_uri: &'a str,
+    pub(super) state: &'a str,
+    pub(super) expires_in: u64,
+}
+
+/// `{}`.
+#[derive(Serialize)]
+pub(super) struct Nothing {}
+
+/// The answer to [`NewPasswordlessSession`].
+#[derive(Deserialize)]
+pub(super) struct PasswordlessSession {
+    pub(super) id: String,
+    pub(super) link: String,
+}
+
+/// The answer of `POST /sso/token`; its access token only reads the same profile again.
+#[derive(Deserialize)]
+pub(super) struct ProfileAndToken {
+    pub(super) profile: Profile,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Profile {
+    pub(super) id: String,
+    pub(super) email: String,
+    pub(super) connection_type: Option<String>,
+    pub(super) organization_id: Option<String>,
+    pub(super) first_name: Option<String>,
+    pub(super) last_name: Option<String>,
+}
+
 /// The answer to [`Authenticate`].
 #[derive(Deserialize)]
 pub(super) struct Authenticated {

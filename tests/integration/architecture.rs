@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rank of each module; a module imports lower ranks only. The table of `src/lib.rs`.
-const RANKS: [(&str, u8); 17] = [
+const RANKS: [(&str, u8); 18] = [
     ("auth", 0),
     ("clock", 1),
     ("entropy", 1),
@@ -15,6 +15,7 @@ const RANKS: [(&str, u8); 17] = [
     ("workos", 3),
     ("store", 3),
     ("upstream", 3),
+    ("mail", 3),
     ("config", 3),
     ("standing", 3),
     ("activity", 3),

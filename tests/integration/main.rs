@@ -33,6 +33,7 @@ mod leases;
 mod limits;
 mod logs;
 mod magic_auth;
+mod magic_link;
 mod mutants;
 mod operations;
 mod outages;

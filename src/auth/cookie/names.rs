@@ -15,6 +15,7 @@ const ATTEMPT_WORD: &str = "-signin-";
 const SIGNED_OUT_WORD: &str = "-signed-out";
 const RECENT_WORD: &str = "-recent";
 const PENDING_WORD: &str = "-pending";
+const MAGIC_LINK_WORD: &str = "-magic-link";
 
 /// Why a text cannot be the base name of our cookies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -119,6 +120,8 @@ pub enum OurCookie {
     Recent,
     /// A sign-in on our own page that waits for a code or a choice.
     Pending,
+    /// The magic links that this browser asked for.
+    MagicLink,
 }
 
 /// The names of our cookies, made once when the configuration is loaded.
@@ -132,6 +135,7 @@ pub struct CookieNames {
     signed_out: Box<str>,
     recent: Box<str>,
     pending: Box<str>,
+    magic_link: Box<str>,
 }
 
 impl CookieNames {
@@ -156,6 +160,7 @@ impl CookieNames {
             signed_out: name(SIGNED_OUT_WORD),
             recent: name(RECENT_WORD),
             pending: name(PENDING_WORD),
+            magic_link: name(MAGIC_LINK_WORD),
         })
     }
 
@@ -177,6 +182,7 @@ impl CookieNames {
             OurCookie::SignedOut => Cow::Borrowed(&*self.signed_out),
             OurCookie::Recent => Cow::Borrowed(&*self.recent),
             OurCookie::Pending => Cow::Borrowed(&*self.pending),
+            OurCookie::MagicLink => Cow::Borrowed(&*self.magic_link),
         }
     }
 
@@ -213,6 +219,7 @@ fn recognise_word(word: &[u8]) -> Option<OurCookie> {
         _ if word == SIGNED_OUT_WORD.as_bytes() => Some(OurCookie::SignedOut),
         _ if word == RECENT_WORD.as_bytes() => Some(OurCookie::Recent),
         _ if word == PENDING_WORD.as_bytes() => Some(OurCookie::Pending),
+        _ if word == MAGIC_LINK_WORD.as_bytes() => Some(OurCookie::MagicLink),
         _ => {
             let digits = word.strip_prefix(ATTEMPT_WORD.as_bytes())?;
             AttemptId::parse(digits).map(OurCookie::Attempt)
@@ -261,6 +268,7 @@ mod tests {
         let attempt = OurCookie::Attempt(AttemptId::from_bytes([0x0a, 0xb1, 0, 0xff]));
         let mut all =
             vec![OurCookie::Session, attempt, OurCookie::SignedOut, OurCookie::Recent, OurCookie::Pending];
+        all.push(OurCookie::MagicLink);
         all.extend(Part::ALL.map(OurCookie::SessionPart));
         all
     }
@@ -284,6 +292,7 @@ mod tests {
             written,
             [
                 "__Host-vestibule",
+                "__Host-vestibule-magic-link",
                 "__Host-vestibule-pending",
                 "__Host-vestibule-recent",
                 "__Host-vestibule-signed-out",

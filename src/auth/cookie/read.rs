@@ -28,6 +28,7 @@ pub struct RequestCookies<'a> {
     signed_out: Values<'a>,
     recent: Values<'a>,
     pending: Values<'a>,
+    magic_link: Values<'a>,
 }
 
 /// The texts that a session may be in.
@@ -118,6 +119,11 @@ impl<'a> RequestCookies<'a> {
         self.pending.0.iter().copied()
     }
 
+    /// The values of the cookie of a browser that asked for magic links.
+    pub fn magic_link(&self) -> impl Iterator<Item = &'a str> {
+        self.magic_link.0.iter().copied()
+    }
+
     /// Which of our cookies came along, each once.
     #[must_use]
     pub fn carried(&self) -> Vec<OurCookie> {
@@ -129,6 +135,7 @@ impl<'a> RequestCookies<'a> {
             (OurCookie::SignedOut, &self.signed_out),
             (OurCookie::Recent, &self.recent),
             (OurCookie::Pending, &self.pending),
+            (OurCookie::MagicLink, &self.magic_link),
         ];
         let mut attempts: Vec<AttemptId> = self.attempts.iter().map(|(id, _)| *id).collect();
         attempts.sort_unstable();
@@ -154,6 +161,7 @@ impl<'a> RequestCookies<'a> {
             OurCookie::SignedOut => self.signed_out.take(value),
             OurCookie::Recent => self.recent.take(value),
             OurCookie::Pending => self.pending.take(value),
+            OurCookie::MagicLink => self.magic_link.take(value),
             OurCookie::Attempt(id) => {
                 if self.attempts.len() < MAX_ATTEMPTS && !self.attempts.contains(&(id, value)) {
                     self.attempts.push((id, value));

@@ -187,7 +187,11 @@ impl CookiePolicy {
             (SameSite::Lax, _)
             | (
                 SameSite::Strict,
-                OurCookie::Attempt(_) | OurCookie::SignedOut | OurCookie::Recent | OurCookie::Pending,
+                OurCookie::Attempt(_)
+                | OurCookie::SignedOut
+                | OurCookie::Recent
+                | OurCookie::Pending
+                | OurCookie::MagicLink,
             ) => cookie::SameSite::Lax,
         }
     }

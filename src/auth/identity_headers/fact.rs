@@ -136,7 +136,7 @@ impl Fact {
             Self::FirstName => text(user.first_name.as_deref()?),
             Self::LastName => text(user.last_name.as_deref()?),
             Self::ProfilePictureUrl => text(user.profile_picture_url.as_deref()?),
-            Self::SessionId => text(identity.session_id.as_str()),
+            Self::SessionId => text(identity.session_id.as_ref()?.as_str()),
             Self::OrganizationId => text(identity.organization_id.as_ref()?.as_str()),
             Self::Role => text(identity.role.as_ref()?.as_str()),
             // Older tokens name the one role only.

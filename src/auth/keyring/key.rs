@@ -97,13 +97,19 @@ pub enum Purpose {
     Pending,
     /// A step that WorkOS asks of a person; travels in the address, with an empty cookie name.
     StepUp,
+    /// The cookie of a browser that asked for magic links.
+    MagicLink,
+    /// The `state` of a magic link; travels in the address, with an empty cookie name.
+    MagicLinkState,
+    /// A magic link of WorkOS' on its way through mail; travels in the address, with an empty cookie name.
+    MagicLinkLetter,
     /// What finds and opens the record of a session that is kept on a server.
     RecordKey,
 }
 
 impl Purpose {
     /// Every purpose.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Session,
         Self::SignIn,
         Self::State,
@@ -111,6 +117,9 @@ impl Purpose {
         Self::Recent,
         Self::Pending,
         Self::StepUp,
+        Self::MagicLink,
+        Self::MagicLinkState,
+        Self::MagicLinkLetter,
         Self::RecordKey,
     ];
 
@@ -125,6 +134,9 @@ impl Purpose {
             Self::Pending => "pending",
             Self::Recent => "recent",
             Self::StepUp => "step-up",
+            Self::MagicLink => "magic-link",
+            Self::MagicLinkState => "magic-link-state",
+            Self::MagicLinkLetter => "magic-link-letter",
             Self::RecordKey => "record-key",
         }
     }
@@ -189,6 +201,9 @@ impl SealingKey {
             Purpose::Recent => &self.keys.recent,
             Purpose::Pending => &self.keys.pending,
             Purpose::StepUp => &self.keys.step_up,
+            Purpose::MagicLink => &self.keys.magic_link,
+            Purpose::MagicLinkState => &self.keys.magic_link_state,
+            Purpose::MagicLinkLetter => &self.keys.magic_link_letter,
             Purpose::RecordKey => &self.keys.record_key,
         }
     }
@@ -211,6 +226,9 @@ impl SealingKey {
             recent: key(Purpose::Recent),
             pending: key(Purpose::Pending),
             step_up: key(Purpose::StepUp),
+            magic_link: key(Purpose::MagicLink),
+            magic_link_state: key(Purpose::MagicLinkState),
+            magic_link_letter: key(Purpose::MagicLinkLetter),
             record_key: key(Purpose::RecordKey),
             record: record_salt(&root),
         };
@@ -237,6 +255,9 @@ struct PurposeKeys {
     recent: LessSafeKey,
     pending: LessSafeKey,
     step_up: LessSafeKey,
+    magic_link: LessSafeKey,
+    magic_link_state: LessSafeKey,
+    magic_link_letter: LessSafeKey,
     record_key: LessSafeKey,
     /// What the secret of each record is mixed with.
     record: hkdf::Salt,

@@ -70,6 +70,21 @@ impl SealContext<'_> {
     pub fn open_step(&self, text: &str) -> Option<Opened> {
         self.keyring.open(Purpose::StepUp, "", self.audience, text)
     }
+
+    /// Seals what travels in an address and has no cookie name; at most `MAX_SHORT_BYTES`.
+    pub(in crate::auth) fn seal_for_address(
+        &self,
+        purpose: Purpose,
+        plaintext: &[u8],
+        nonce: Entropy<12>,
+    ) -> SealedCookie {
+        fits(self.keyring.seal(purpose, "", self.audience, plaintext, nonce))
+    }
+
+    /// Opens what came in an address.
+    pub(in crate::auth) fn open_from_address(&self, purpose: Purpose, text: &str) -> Option<Opened> {
+        self.keyring.open(purpose, "", self.audience, text)
+    }
 }
 
 #[expect(clippy::expect_used, reason = "callers seal at most MAX_SHORT_BYTES, which one cookie holds")]
@@ -85,5 +100,6 @@ const fn purpose_of(cookie: OurCookie) -> Purpose {
         OurCookie::SignedOut => Purpose::SignedOut,
         OurCookie::Recent => Purpose::Recent,
         OurCookie::Pending => Purpose::Pending,
+        OurCookie::MagicLink => Purpose::MagicLink,
     }
 }

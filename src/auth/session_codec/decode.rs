@@ -33,6 +33,11 @@ fn read_session(bytes: &[u8]) -> Result<Session, Malformed> {
     }
     let head = Head::read(&mut reader)?;
     let fields = Fields::read(reader)?;
+    let (identity, refresh_token) = (fields.identity()?, fields.refresh_token()?);
+    match (&identity.session_id, &refresh_token, fields.find(tag::UNRENEWED)) {
+        (Some(_), Some(_), None) | (None, None, Some([])) => {}
+        _ => return Err(Malformed),
+    }
     Ok(Session {
         id: head.id,
         generation: head.generation,
@@ -43,9 +48,9 @@ fn read_session(bytes: &[u8]) -> Result<Session, Malformed> {
         access_issued_at: fields.timestamp(tag::ACCESS_ISSUED_AT)?,
         access_ends_at: head.access_ends_at,
         claims_fingerprint: head.claims_fingerprint,
-        identity: fields.identity()?,
+        identity,
         remembered: fields.remembered()?,
-        refresh_token: fields.refresh_token()?,
+        refresh_token,
     })
 }
 
@@ -128,7 +133,7 @@ impl<'a> Fields<'a> {
             // Programs have no sessions: their credential comes with each request.
             kind: Kind::User,
             user: self.user()?,
-            session_id: self.parsed(tag::WORKOS_SESSION_ID, WorkOsSessionId::parse)?.ok_or(Malformed)?,
+            session_id: self.parsed(tag::WORKOS_SESSION_ID, WorkOsSessionId::parse)?,
             organization_id: self.parsed(tag::ORGANIZATION_ID, OrganizationId::parse)?,
             role: self.parsed(tag::ROLE, Role::parse)?,
             roles: self.list(tag::ROLES, Role::parse)?,
@@ -186,8 +191,8 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn refresh_token(&self) -> Result<RefreshToken, Malformed> {
-        self.text(tag::REFRESH_TOKEN)?.map(|token| Secret::new(token.to_owned())).ok_or(Malformed)
+    fn refresh_token(&self) -> Result<Option<RefreshToken>, Malformed> {
+        Ok(self.text(tag::REFRESH_TOKEN)?.map(|token| Secret::new(token.to_owned())))
     }
 
     fn timestamp(&self, tag: u8) -> Result<Timestamp, Malformed> {

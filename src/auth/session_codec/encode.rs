@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use crate::auth::identity::{Identity, OrganizationId, Permission, Role, User};
+use crate::auth::identity::{Identity, OrganizationId, Permission, Role, User, WorkOsSessionId};
 use crate::auth::sealed_cookie::TooLarge;
 use crate::auth::session::{Remembered, Session};
 use crate::auth::session_codec::{SCHEMA, SECONDS_PER_MINUTE, tag};
@@ -28,7 +28,10 @@ pub fn encode(session: &Session, now: Timestamp) -> Result<Zeroizing<Vec<u8>>, T
     if session.remembered == Remembered::No {
         writer.bytes(tag::NOT_REMEMBERED, &[1]);
     }
-    writer.text(tag::REFRESH_TOKEN, Some(session.refresh_token.expose()));
+    match &session.refresh_token {
+        Some(token) => writer.text(tag::REFRESH_TOKEN, Some(token.expose())),
+        None => writer.bytes(tag::UNRENEWED, &[]),
+    }
     writer.overflow.map_or(Ok(writer.bytes), Err)
 }
 
@@ -64,7 +67,7 @@ impl Writer {
     }
 
     fn membership(&mut self, identity: &Identity) {
-        self.text(tag::WORKOS_SESSION_ID, Some(identity.session_id.as_str()));
+        self.text(tag::WORKOS_SESSION_ID, identity.session_id.as_ref().map(WorkOsSessionId::as_str));
         self.text(tag::ORGANIZATION_ID, identity.organization_id.as_ref().map(OrganizationId::as_str));
         self.text(tag::ROLE, identity.role.as_ref().map(Role::as_str));
         self.list(tag::ROLES, identity.roles.iter().map(Role::as_str));

@@ -7,7 +7,8 @@
 //! significant byte first, times are Unix seconds, last seen is in minutes. A field is
 //! `tag (1) ‖ length (2) ‖ bytes`; tags rise, and an absent fact has no field. A list is one field of items,
 //! each after its length in two bytes. Unknown tags are skipped, so that a field may be added within a
-//! schema; everything else that is not exactly so is no session.
+//! schema; everything else that is not exactly so is no session. A session with none at WorkOS behind it says
+//! so in place of the refresh token.
 
 use std::borrow::Borrow;
 
@@ -54,6 +55,8 @@ mod tag {
     /// One byte, 1; a session whose cookie outlives the browser has no such field.
     pub(super) const NOT_REMEMBERED: u8 = 19;
     pub(super) const REFRESH_TOKEN: u8 = 240;
+    /// Empty; instead of a refresh token and an id at WorkOS, where there is no session there.
+    pub(super) const UNRENEWED: u8 = 241;
 }
 
 /// A session that opened.
@@ -111,9 +114,12 @@ mod tests {
     use crate::auth::identity::{
         Identity, Impersonator, Kind, OrganizationId, Permission, Role, User, UserId, WorkOsSessionId,
     };
+    use crate::auth::profile::Profile;
     use crate::auth::sealed_cookie::tests::{Golden, Sealing, golden};
     use crate::auth::secret::Secret;
-    use crate::auth::session::{Generation, Remembered, SessionId};
+    use crate::auth::session::tests::LIFETIMES;
+    use crate::auth::session::{Generation, Lifetimes, Remembered, SessionId};
+    use crate::auth::time::Span;
 
     const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
 
@@ -158,7 +164,7 @@ mod tests {
         );
         let impersonator = (boxed(), option::of(boxed()));
         let facts = (
-            id(|text| WorkOsSessionId::parse(text).ok()),
+            id(|text| WorkOsSessionId::parse(text).ok()).prop_map(Some),
             option::of(id(|text| OrganizationId::parse(text).ok())),
             option::of(role()),
             option::of(boxed()),
@@ -191,7 +197,7 @@ mod tests {
             idle_minutes in 1_i64..100_000,
             identity in identity(),
             remembered in prop_oneof![Just(Remembered::Yes), Just(Remembered::No)],
-            token in "[a-zA-Z0-9]{0,60}",
+            token in option::of("[a-zA-Z0-9]{0,60}"),
         ) -> Session {
             let at = |index: usize| Timestamp::from_unix_seconds(times[index]);
             let seen = (times[0] / SECONDS_PER_MINUTE + idle_minutes) * SECONDS_PER_MINUTE;
@@ -204,9 +210,10 @@ mod tests {
                 access_issued_at: at(2),
                 access_ends_at: at(3),
                 claims_fingerprint: ids.2,
-                identity,
+                // There is a session at WorkOS and what renews it, or neither.
+                identity: Identity { session_id: identity.session_id.filter(|_| token.is_some()), ..identity },
                 remembered,
-                refresh_token: Secret::new(token),
+                refresh_token: token.map(Secret::new),
             }
         }
     }
@@ -410,7 +417,7 @@ mod tests {
                     last_name: boxed("last_name"),
                     profile_picture_url: boxed("profile_picture_url"),
                 },
-                session_id: WorkOsSessionId::parse(golden.text_of("session_id")).unwrap(),
+                session_id: WorkOsSessionId::parse(golden.text_of("session_id")).ok(),
                 organization_id: OrganizationId::parse(golden.text_of("organization_id")).ok(),
                 role: Role::parse(golden.text_of("role")).ok(),
                 roles: texts("roles").iter().map(|role| Role::parse(role).unwrap()).collect(),
@@ -428,8 +435,32 @@ mod tests {
                 claims,
             },
             remembered: if golden.facts["remembered"] == false { Remembered::No } else { Remembered::Yes },
-            refresh_token: Secret::new(golden.text_of("refresh_token").to_owned()),
+            refresh_token: Some(Secret::new(golden.text_of("refresh_token").to_owned())),
         }
+    }
+
+    #[test]
+    fn the_golden_session_of_a_profile_opens_and_is_sealed_the_same_way_today() {
+        let golden = golden!("session-1-of-a-profile");
+        let boxed = |name: &str| golden.facts[name].as_str().map(Box::from);
+        let profile = Profile {
+            id: UserId::parse(golden.text_of("user_id")).unwrap(),
+            email: boxed("email").unwrap(),
+            first_name: boxed("first_name"),
+            last_name: boxed("last_name"),
+            organization_id: OrganizationId::parse(golden.text_of("organization_id")).ok(),
+        };
+        let lifetimes = Lifetimes { lifetime: Span::from_secs(3_600), ..LIFETIMES };
+        let id = SessionId::from_bytes(golden.bytes("session_id_bytes"));
+        let begun = Timestamp::from_unix_seconds(golden.seconds("signed_in_at"));
+        let session = Session::of_profile(id, profile, &lifetimes, &WantedClaims::new([]), begun);
+        let nonce = Entropy::from_bytes(golden.bytes("nonce"));
+        let again = golden.sealing.context().seal_session(&session, nonce, begun).unwrap();
+        assert_eq!(again.as_str(), golden.text);
+        let opened = golden.sealing.context().open_session(golden.text).unwrap();
+        assert_eq!(opened.session, session);
+        assert!(!opened.session.is_renewable() && opened.session.identity().session_id.is_none());
+        assert_eq!(opened.session.identity().auth_method.as_deref(), Some("MagicLink"));
     }
 
     #[test]

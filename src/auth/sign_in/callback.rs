@@ -148,7 +148,7 @@ fn exchange(
     cookies: &RequestCookies<'_>,
     now: Timestamp,
 ) -> Callback {
-    if code.is_empty() || code.len() > MAX_CODE_BYTES || !code.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if !is_code(code) {
         return Callback::Malformed;
     }
     let attempt = id_of(&state.nonce);
@@ -173,6 +173,11 @@ fn exchange(
     }
 }
 
+/// Can this be an authorization code?
+pub(in crate::auth) fn is_code(text: &str) -> bool {
+    !text.is_empty() && text.len() <= MAX_CODE_BYTES && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
 /// The state's attempt, if a cookie of that name came.
 fn carried(state: &State, cookies: &RequestCookies<'_>) -> Option<AttemptId> {
     let id = id_of(&state.nonce);
@@ -181,16 +186,16 @@ fn carried(state: &State, cookies: &RequestCookies<'_>) -> Option<AttemptId> {
 
 /// The parameters of a callback (RFC 6749 §4.1.2).
 #[derive(Default)]
-struct Parameters<'a> {
-    code: Option<Cow<'a, str>>,
-    state: Option<Cow<'a, str>>,
-    error: Option<Cow<'a, str>>,
+pub(in crate::auth) struct Parameters<'a> {
+    pub(in crate::auth) code: Option<Cow<'a, str>>,
+    pub(in crate::auth) state: Option<Cow<'a, str>>,
+    pub(in crate::auth) error: Option<Cow<'a, str>>,
     description: Option<Cow<'a, str>>,
 }
 
 impl<'a> Parameters<'a> {
     /// `None` when one of them stands there twice (RFC 6749 §3.1). Others are ignored, as it asks for too.
-    fn parse(query: &'a str) -> Option<Self> {
+    pub(in crate::auth) fn parse(query: &'a str) -> Option<Self> {
         let mut found = Self::default();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             let slot = match &*name {

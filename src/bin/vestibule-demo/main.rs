@@ -101,6 +101,7 @@ fn free_address(asked: Option<SocketAddr>) -> std::io::Result<SocketAddr> {
 fn with_redirects(mut seed: workos_emulator::Seed, public_url: &str) -> workos_emulator::Seed {
     for client in &mut seed.clients {
         client.redirect_uris.push(format!("{public_url}/auth/callback"));
+        client.redirect_uris.push(format!("{public_url}/auth/magic-link/callback"));
         client.sign_out_redirects.push(format!("{public_url}/auth/signed-out"));
     }
     seed

@@ -33,7 +33,7 @@ pub(super) fn config(reading: &Reading<'_>, redirect_uri: Option<&str>) -> Optio
     let admin = admin(root.table("admin"));
     let workos = workos::read(root.table("workos"));
     let session = session::read(root.table("session"));
-    let sign_in = sign_in::read(root.table("sign_in"));
+    let sign_in = sign_in::read(root.table("sign_in"), &workos);
     let upstreams = upstreams::read(&mut root);
     let policy = routes::read(&mut root, &upstreams);
     let identity = identity::read(root.table("identity"));

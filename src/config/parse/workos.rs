@@ -23,7 +23,7 @@ pub(super) struct WorkOsDraft {
     allow_http: bool,
     issuers: Vec<Box<str>>,
     selector: Selector,
-    organization_id: Option<OrganizationId>,
+    pub(super) organization_id: Option<OrganizationId>,
     request_timeout: Span,
     webhook_secret: Option<FoundSecret>,
     events_interval: Option<Span>,

@@ -38,6 +38,7 @@ pub(crate) struct Words {
     pub(crate) email: Box<str>,
     pub(crate) remember_me: Box<str>,
     pub(crate) email_me_a_code: Box<str>,
+    pub(crate) email_me_a_link: Box<str>,
     pub(crate) continue_with: Box<str>,
     pub(crate) single_sign_on: Box<str>,
     pub(crate) or: Box<str>,

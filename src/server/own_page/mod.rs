@@ -1,6 +1,6 @@
 //! Our own sign-in page, which is shown where the operator names more ways in than AuthKit: `GET {auth_path}/sign-in`.
 //! It works without script. A way in is a variant of [`Way`] with its button; where the button leads is that way's
-//! own file: `send` and `verify` for codes by mail.
+//! own file: `send` and `verify` for codes by mail, `server::magic_link` for links.
 
 use http::Response;
 
@@ -60,6 +60,8 @@ pub enum Way {
     AuthKit,
     /// A code by mail.
     MagicAuth,
+    /// A link by mail.
+    MagicLink,
 }
 
 impl OwnPage {
@@ -75,7 +77,7 @@ impl Way {
     pub(crate) const fn takes_address(self) -> bool {
         match self {
             Self::AuthKit => false,
-            Self::MagicAuth => true,
+            Self::MagicAuth | Self::MagicLink => true,
         }
     }
 
@@ -84,6 +86,7 @@ impl Way {
         match self {
             Self::AuthKit => site.path(Endpoint::SignIn),
             Self::MagicAuth => site.path(Endpoint::MagicAuth),
+            Self::MagicLink => site.path(Endpoint::MagicLink),
         }
     }
 
@@ -92,6 +95,7 @@ impl Way {
         let words = &language.words;
         match self {
             Self::MagicAuth => words.email_me_a_code.to_string(),
+            Self::MagicLink => words.email_me_a_link.to_string(),
             Self::AuthKit => {
                 let name = match way_in {
                     WayIn::Provider(provider) if **provider == *"authkit" => "AuthKit",
@@ -117,15 +121,15 @@ pub(crate) fn show(
 }
 
 /// What a person types into the page, beside codes.
-struct Typed {
-    email: String,
-    remembered: Remembered,
+pub(crate) struct Typed {
+    pub(crate) email: String,
+    pub(crate) remembered: Remembered,
     hints: Hints,
-    return_to: ReturnTo,
+    pub(crate) return_to: ReturnTo,
 }
 
 impl Typed {
-    fn read(exchange: &Exchange, page: &OwnPage, form: &Form) -> Self {
+    pub(crate) fn read(exchange: &Exchange, page: &OwnPage, form: &Form) -> Self {
         Self {
             email: form.field("email").unwrap_or_default().trim().to_owned(),
             remembered: remembered(page, form),
@@ -135,7 +139,7 @@ impl Typed {
     }
 
     /// The page once more, as it was filled in.
-    fn again(&self, exchange: &Exchange, page: &OwnPage, hitch: Hitch) -> Response<Body> {
+    pub(crate) fn again(&self, exchange: &Exchange, page: &OwnPage, hitch: Hitch) -> Response<Body> {
         let email = if self.email.len() <= MAX_EMAIL_BYTES { &*self.email } else { "" };
         let (return_to, hints, remembered) = (&self.return_to, &self.hints, self.remembered);
         Door { exchange, page, return_to, hints, email, remembered }.show(Some(hitch))

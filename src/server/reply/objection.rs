@@ -21,6 +21,8 @@ pub(crate) enum Objection {
     OwnSession,
     /// Somebody else acts for them.
     Impersonated,
+    /// There is no session at WorkOS behind it.
+    NotRenewable,
     /// The field that names an organization is not there, or names none.
     OrganizationUnclear,
     /// The field that names a session is not there, or names none.
@@ -62,6 +64,14 @@ const IMPERSONATED: Words = words(
     "Whoever acts on somebody else's account stays in their organization and leaves their sessions alone.",
 );
 
+const NOT_RENEWABLE: Words = words(
+    StatusCode::CONFLICT,
+    "not_renewable",
+    "This session stays as it is until its end",
+    "It was begun with a link by mail, so it cannot be renewed and cannot switch to an organization. Sign in in \
+     another way for that.",
+);
+
 const ORGANIZATION_UNCLEAR: Words = words(
     StatusCode::UNPROCESSABLE_ENTITY,
     "invalid_field",
@@ -96,6 +106,7 @@ impl Objection {
             Self::UnknownSession => &UNKNOWN_SESSION,
             Self::OwnSession => &OWN_SESSION,
             Self::Impersonated => &IMPERSONATED,
+            Self::NotRenewable => &NOT_RENEWABLE,
             Self::OrganizationUnclear => &ORGANIZATION_UNCLEAR,
             Self::SessionUnclear => &SESSION_UNCLEAR,
         }
@@ -108,6 +119,9 @@ impl Asker<'_> {
         let back = Deed::link("Show my session", self.site.path(Endpoint::Me));
         let deeds = match objection {
             Objection::OwnSession => vec![Deed::press("Sign out", self.site.path(Endpoint::SignOut)), back],
+            Objection::NotRenewable => {
+                vec![Deed::link("Sign in anew", self.site.url(Endpoint::SignIn)), back]
+            }
             Objection::NotAMember
             | Objection::OrganizationFixed
             | Objection::UnknownSession

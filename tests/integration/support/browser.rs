@@ -126,13 +126,13 @@ impl Browser {
 
     /// Signs in at the sign-in endpoint, as this person, whatever WorkOS remembers of the browser.
     pub(crate) fn sign_in_as(&self, email: &str) -> Visit {
-        let visit = self.navigate("/auth/sign-in?prompt=login");
+        let visit = self.navigate("/auth/sign-in?method=authkit&prompt=login");
         self.finish_sign_in(visit, email, "Acme")
     }
 
     /// Signs in to one of a person's organizations.
     pub(crate) fn sign_in_as_member(&self, email: &str, organization: &str) -> Visit {
-        let visit = self.navigate("/auth/sign-in?prompt=login");
+        let visit = self.navigate("/auth/sign-in?method=authkit&prompt=login");
         self.finish_sign_in(visit, email, organization)
     }
 

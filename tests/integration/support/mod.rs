@@ -12,6 +12,7 @@ pub(crate) mod h2_stream;
 pub(crate) mod installation;
 pub(crate) mod jar;
 pub(crate) mod log;
+pub(crate) mod mailbox;
 pub(crate) mod operator;
 pub(crate) mod patience;
 pub(crate) mod program;
