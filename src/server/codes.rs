@@ -93,14 +93,15 @@ pub(crate) struct Enrol {
 }
 
 /// What a call leaves to note down.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) enum Done {
     /// Nothing.
     Nothing,
     /// A mail was sent, which took so long.
     Mailed(Span),
-    /// The step was not taken after all.
-    StillOpen(StepId),
+    /// The step was not taken after all. Whoever tried is told once it can be tried again, because programs are
+    /// quick.
+    StillOpen(StepId, oneshot::Sender<Redeemed>, WorkOsError),
 }
 
 /// The calls that are made, those that wait, and what is counted.
@@ -173,7 +174,10 @@ impl Codes {
                 }
                 self.durations.push_back(took);
             }
-            Done::StillOpen(step) => self.spent.give_back(step),
+            Done::StillOpen(step, answer, error) => {
+                self.spent.give_back(step);
+                let _ = answer.send(Redeemed::Refused(error));
+            }
         }
     }
 }
@@ -194,17 +198,13 @@ impl Job {
                 if result.is_ok() { Done::Mailed(took) } else { Done::Nothing }
             }
             Self::Redeem(applicant, step, proof, answer) => {
-                let result = workos.redeem(&proof, &applicant.end_user).await;
-                let done = match &result {
-                    Err(error) if leaves_open(error) => Done::StillOpen(step),
-                    Ok(_) | Err(_) => Done::Nothing,
-                };
-                let redeemed = match result {
+                let redeemed = match workos.redeem(&proof, &applicant.end_user).await {
+                    Err(error) if leaves_open(&error) => return Done::StillOpen(step, answer, error),
                     Ok(tokens) => Redeemed::Tokens(Box::new(tokens)),
                     Err(error) => Redeemed::Refused(error),
                 };
                 let _ = answer.send(redeemed);
-                done
+                Done::Nothing
             }
             Self::Enrol(Enrol { user, issuer, name }, answer) => {
                 let _ = answer.send(workos.enrol(&user, &issuer, name.expose()).await);
@@ -323,6 +323,7 @@ impl Spent {
 #[allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 mod tests {
     use super::*;
+    use crate::workos::error::Rejection;
 
     fn applicant(email: &str, ip: &str) -> Applicant {
         let end_user = EndUser { ip: ip.parse().ok(), user_agent: None };
@@ -382,7 +383,9 @@ mod tests {
         assert!(first.try_recv().is_err(), "it waits for its call");
         assert!(matches!(redeem(&mut codes, 1).try_recv(), Ok(Redeemed::Spent)));
         assert!(redeem(&mut codes, 2).try_recv().is_err());
-        codes.finish(Done::StillOpen([1; 16]));
+        let (answer, mut told) = oneshot::channel();
+        codes.finish(Done::StillOpen([1; 16], answer, WorkOsError::Rejected(Rejection::InvalidGrant)));
+        assert!(matches!(told.try_recv(), Ok(Redeemed::Refused(_))));
         assert!(redeem(&mut codes, 1).try_recv().is_err());
         for step in 0..=u8::MAX {
             for other in 0..50 {
