@@ -1,19 +1,17 @@
-"""Makes one configuration of all TOML blocks of the README: a table that stands in several of them is joined."""
+"""Makes configurations of the TOML blocks of the README, in the folder that is named: README.toml of all of them but those
+about what is deprecated, README-deprecated.toml of the first one and those. A table that stands in several is joined."""
 
+import pathlib
 import re
 import sys
 
-
-def blocks(text: str) -> list[str]:
-    return re.findall(r"^```toml\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+DEPRECATED = "magic_link"
 
 
-def main() -> int:
-    with open("README.md", encoding="utf-8") as file:
-        lines = [line for block in blocks(file.read()) for line in block.splitlines()]
+def joined(blocks: list[str]) -> str:
     tables: dict[str, list[str]] = {"": []}
     name = ""
-    for line in lines:
+    for line in (line for block in blocks for line in block.splitlines()):
         header = re.match(r"(\[+[^]]+\]+)", line)
         if header:
             # Each [[table]] is one of its own.
@@ -21,7 +19,16 @@ def main() -> int:
             tables.setdefault(name, [line])
         else:
             tables[name].append(line)
-    print("\n".join(line for table in tables.values() for line in table))
+    return "\n".join(line for table in tables.values() for line in table) + "\n"
+
+
+def main() -> int:
+    folder = pathlib.Path(sys.argv[1])
+    text = pathlib.Path("README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```toml\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+    deprecated = [block for block in blocks if DEPRECATED in block]
+    (folder / "README.toml").write_text(joined([block for block in blocks if block not in deprecated]))
+    (folder / "README-deprecated.toml").write_text(joined(blocks[:1] + deprecated))
     return 0
 
 
