@@ -7,7 +7,8 @@ use std::hash::Hash;
 use crate::auth::time::Span;
 use crate::clock::Moment;
 
-/// Askers known at one time. When there are more, counting begins anew for all.
+/// Askers known at one time. When there are more, those who may still ask are forgotten and begin anew; those who
+/// have had their share are not, or a crowd could win it back for them.
 const ASKERS: usize = 10_000;
 
 /// Counts what each asker asks for.
@@ -31,7 +32,7 @@ impl<K: Eq + Hash> Pace<K> {
         Self { most, within, askers: HashMap::new() }
     }
 
-    /// May this one ask once more?
+    /// May this one ask once more? One who is new while there is room for nobody must wait as well.
     ///
     /// # Errors
     /// How long to wait before the next time.
@@ -40,7 +41,11 @@ impl<K: Eq + Hash> Pace<K> {
             let within = self.within;
             self.askers.retain(|_, count| now.since(count.since) < within);
             if self.askers.len() >= ASKERS {
-                self.askers.clear();
+                let most = self.most;
+                self.askers.retain(|_, count| count.asked >= most);
+            }
+            if self.askers.len() >= ASKERS {
+                return Err(within);
             }
         }
         let count = self.askers.entry(asker).or_insert(Count { since: now, asked: 0 });
@@ -74,11 +79,24 @@ mod tests {
     }
 
     #[test]
-    fn there_is_room_for_so_many_askers_and_never_none_for_another() {
-        let mut pace = Pace::new(1, Span::from_secs(60));
-        for asker in 0..3 * ASKERS {
-            assert_eq!(pace.admit(asker, at(1)), Ok(()));
+    fn a_crowd_wins_nobody_their_share_back() {
+        let mut pace = Pace::new(2, Span::from_secs(60));
+        assert_eq!((pace.admit(0, at(1)), pace.admit(0, at(1))), (Ok(()), Ok(())));
+        for asker in 1..3 * ASKERS {
+            assert_eq!(pace.admit(asker, at(2)), Ok(()), "one who has not asked yet is let in");
         }
         assert!(pace.askers.len() <= ASKERS);
+        assert_eq!(pace.admit(0, at(3)), Err(Span::from_secs(58)));
+    }
+
+    #[test]
+    fn where_everybody_has_had_their_share_newcomers_wait_too_and_not_for_ever() {
+        let mut pace = Pace::new(1, Span::from_secs(60));
+        for asker in 0..ASKERS {
+            assert_eq!(pace.admit(asker, at(1)), Ok(()));
+        }
+        assert_eq!(pace.admit(ASKERS, at(2)), Err(Span::from_secs(60)));
+        assert_eq!(pace.askers.len(), ASKERS);
+        assert_eq!(pace.admit(ASKERS, at(61)), Ok(()));
     }
 }

@@ -6,7 +6,6 @@
 //! not sooner: after as long as one of the latest that were.
 
 use std::collections::{HashSet, VecDeque};
-use std::net::{IpAddr, Ipv6Addr};
 
 use tokio::sync::oneshot;
 
@@ -16,7 +15,7 @@ use crate::auth::session::Tokens;
 use crate::auth::sign_in::StepId;
 use crate::auth::time::Span;
 use crate::clock::{Clock, Moment};
-use crate::refresh::pace::Pace;
+use crate::server::limits::Limits;
 use crate::workos::error::{Misconfiguration, Outage};
 use crate::workos::one_time::{Enrolment, Proof};
 use crate::workos::{EndUser, WorkOs, WorkOsError};
@@ -120,8 +119,8 @@ impl Default for Codes {
         Self {
             working: 0,
             waiting: VecDeque::new(),
-            sends: Limits::new(SENDS_PER_ADDRESS, SENDS_PER_CLIENT),
-            tries: Limits::new(TRIES_PER_ADDRESS, TRIES_PER_CLIENT),
+            sends: Limits::new(SENDS_PER_ADDRESS, SENDS_PER_CLIENT, MINUTE),
+            tries: Limits::new(TRIES_PER_ADDRESS, TRIES_PER_CLIENT, MINUTE),
             spent: Spent::default(),
             durations: VecDeque::new(),
         }
@@ -133,17 +132,21 @@ impl Codes {
     pub(super) fn take(&mut self, job: Job, now: Moment) {
         let full = self.waiting.len() >= WAITING;
         let job = match job {
-            Job::Send(applicant, invitation, answer) => match self.sends.admit(&applicant, now) {
-                Err(wait) => return tell(answer, Sent::TooMany(Some(wait))),
-                Ok(()) if full => return tell(answer, Sent::Unavailable(Some(BUSY))),
-                Ok(()) => Job::Send(applicant, invitation, answer),
-            },
-            Job::Redeem(applicant, step, proof, answer) => match self.tries.admit(&applicant, now) {
-                Err(wait) => return tell(answer, Redeemed::TooMany(wait)),
-                Ok(()) if full => return tell(answer, Redeemed::TooMany(BUSY)),
-                Ok(()) if !self.spent.take(step) => return tell(answer, Redeemed::Spent),
-                Ok(()) => Job::Redeem(applicant, step, proof, answer),
-            },
+            Job::Send(applicant, invitation, answer) => {
+                match self.sends.admit(applicant.email.expose(), applicant.end_user.ip, now) {
+                    Err(wait) => return tell(answer, Sent::TooMany(Some(wait))),
+                    Ok(()) if full => return tell(answer, Sent::Unavailable(Some(BUSY))),
+                    Ok(()) => Job::Send(applicant, invitation, answer),
+                }
+            }
+            Job::Redeem(applicant, step, proof, answer) => {
+                match self.tries.admit(applicant.email.expose(), applicant.end_user.ip, now) {
+                    Err(wait) => return tell(answer, Redeemed::TooMany(wait)),
+                    Ok(()) if full => return tell(answer, Redeemed::TooMany(BUSY)),
+                    Ok(()) if !self.spent.take(step) => return tell(answer, Redeemed::Spent),
+                    Ok(()) => Job::Redeem(applicant, step, proof, answer),
+                }
+            }
             // Their askers see that nobody answers.
             Job::Enrol(..) | Job::Challenge(..) if full => return,
             job @ (Job::Enrol(..) | Job::Challenge(..)) => job,
@@ -258,38 +261,6 @@ fn leaves_open(error: &WorkOsError) -> bool {
     }
 }
 
-/// How much of one kind each address and each client may ask for.
-#[derive(Debug)]
-struct Limits {
-    addresses: Pace<String>,
-    clients: Pace<IpAddr>,
-}
-
-impl Limits {
-    fn new(per_address: u32, per_client: u32) -> Self {
-        Self { addresses: Pace::new(per_address, MINUTE), clients: Pace::new(per_client, MINUTE) }
-    }
-
-    /// The client counts first, so that nobody else can use up an address's share for long.
-    fn admit(&mut self, applicant: &Applicant, now: Moment) -> Result<(), Span> {
-        if let Some(client) = applicant.end_user.ip {
-            self.clients.admit(network(client), now)?;
-        }
-        self.addresses.admit(applicant.email.expose().to_lowercase(), now)
-    }
-}
-
-/// Who counts as one client: an IPv4 address, or the IPv6 network that one customer gets.
-fn network(client: IpAddr) -> IpAddr {
-    match client.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
-    }
-}
-
 /// Steps that were taken, the oldest first.
 #[derive(Debug, Default)]
 struct Spent {
@@ -373,7 +344,6 @@ mod tests {
         let refused = |sent| matches!(sent, Some(Sent::TooMany(_)));
         assert!(refused(send(&mut codes, "x@example.com", "2001:db8:1:2:ffff::1", at(1))));
         assert!(!refused(send(&mut codes, "x@example.com", "2001:db8:1:3::1", at(1))));
-        assert_eq!(network("::ffff:203.0.113.7".parse().unwrap()), "203.0.113.7".parse::<IpAddr>().unwrap());
     }
 
     #[test]

@@ -38,6 +38,7 @@ mod forward;
 mod forwarded;
 mod intake;
 mod leases;
+mod limits;
 pub mod listener;
 pub mod live;
 mod lookup;

@@ -2,7 +2,7 @@
 //! address and for each client. The work belongs to the desk, so a browser that hangs up cancels nothing.
 
 use std::collections::VecDeque;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
@@ -13,7 +13,7 @@ use crate::auth::time::Span;
 use crate::clock::{Clock, Moment};
 use crate::entropy;
 use crate::mail::{Errand, MailError, Mailer};
-use crate::refresh::pace::Pace;
+use crate::server::limits::Limits;
 use crate::server::live::{LinkMail, Live};
 use crate::server::site::Endpoint;
 use crate::workos::{Link, LinkRequest, WorkOs, WorkOsError};
@@ -21,10 +21,10 @@ use crate::workos::{Link, LinkRequest, WorkOs, WorkOsError};
 /// Links that are made and sent at one time, and those that wait; further ones are turned away.
 const WORKING: usize = 16;
 const WAITING: usize = 256;
-/// What one address gets: enough for whoever looks for the mail, too few to fill somebody's mailbox.
-const EACH_ADDRESS: (u32, Span) = (5, LINK_LIFETIME);
+/// What one address gets while a link is good: enough for whoever looks for the mail, too few to fill somebody's mailbox.
+const EACH_ADDRESS: u32 = 5;
 /// What one client may ask for; a whole office may be behind it.
-const EACH_CLIENT: (u32, Span) = (30, LINK_LIFETIME);
+const EACH_CLIENT: u32 = 30;
 
 /// A link to be mailed.
 #[derive(Debug)]
@@ -54,8 +54,7 @@ pub(crate) type LinkSent = Result<(), LinkFault>;
 pub(crate) struct Links {
     working: usize,
     waiting: VecDeque<(LinkOrder, oneshot::Sender<LinkSent>)>,
-    addresses: Pace<Address>,
-    clients: Pace<IpAddr>,
+    limits: Limits,
 }
 
 impl Default for Links {
@@ -63,8 +62,7 @@ impl Default for Links {
         Self {
             working: 0,
             waiting: VecDeque::new(),
-            addresses: Pace::new(EACH_ADDRESS.0, EACH_ADDRESS.1),
-            clients: Pace::new(EACH_CLIENT.0, EACH_CLIENT.1),
+            limits: Limits::new(EACH_ADDRESS, EACH_CLIENT, LINK_LIFETIME),
         }
     }
 }
@@ -72,9 +70,7 @@ impl Default for Links {
 impl Links {
     /// Takes an order in, or turns it away.
     pub(crate) fn take(&mut self, order: LinkOrder, answer: oneshot::Sender<LinkSent>, now: Moment) {
-        let admitted = order.ip.map_or(Ok(()), |ip| self.clients.admit(network(ip), now));
-        let admitted = admitted.and_then(|()| self.addresses.admit(order.address.clone(), now));
-        match admitted {
+        match self.limits.admit(order.address.as_str(), order.ip, now) {
             Err(wait) => drop(answer.send(Err(LinkFault::TooOften(wait)))),
             Ok(()) if self.waiting.len() >= WAITING => drop(answer.send(Err(LinkFault::Unavailable(None)))),
             Ok(()) => self.waiting.push_back((order, answer)),
@@ -91,14 +87,6 @@ impl Links {
     /// An order was carried out.
     pub(crate) const fn finish(&mut self) {
         self.working = self.working.saturating_sub(1);
-    }
-}
-
-/// One client: an address, or with IPv6 the network that one subscriber has (RFC 6177 §2).
-fn network(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
     }
 }
 

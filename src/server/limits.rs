@@ -1,0 +1,66 @@
+//! How often sign-in mails may be asked for, and what they hold be tried: each address and each client has its share.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use crate::auth::time::Span;
+use crate::clock::Moment;
+use crate::refresh::pace::Pace;
+
+/// Counts addresses and clients for one kind of question.
+#[derive(Debug)]
+pub(crate) struct Limits {
+    addresses: Pace<String>,
+    clients: Pace<IpAddr>,
+}
+
+impl Limits {
+    /// So many for each address and for each client within such a span.
+    pub(crate) fn new(each_address: u32, each_client: u32, within: Span) -> Self {
+        Self { addresses: Pace::new(each_address, within), clients: Pace::new(each_client, within) }
+    }
+
+    /// May this client, if it is known, ask once more about this address? The client counts first, so that nobody
+    /// else can use up an address's share for long.
+    ///
+    /// # Errors
+    /// How long to wait before the next time.
+    pub(crate) fn admit(&mut self, address: &str, client: Option<IpAddr>, now: Moment) -> Result<(), Span> {
+        if let Some(client) = client {
+            self.clients.admit(network(client), now)?;
+        }
+        self.addresses.admit(address.to_lowercase(), now)
+    }
+}
+
+/// Who counts as one client: an IPv4 address, or the IPv6 network that one subscriber has (RFC 6177 §2).
+fn network(client: IpAddr) -> IpAddr {
+    match client.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subscriber_is_one_client_however_it_comes() {
+        let parsed = |text: &str| network(text.parse().unwrap());
+        assert_eq!(parsed("::ffff:203.0.113.7"), parsed("203.0.113.7"));
+        assert_eq!(parsed("2001:db8:1:2::1"), parsed("2001:db8:1:2:ffff::1"));
+        assert_ne!(parsed("2001:db8:1:2::1"), parsed("2001:db8:1:3::1"));
+    }
+
+    #[test]
+    fn a_client_that_may_not_ask_uses_up_no_address() {
+        let mut limits = Limits::new(2, 1, Span::from_minutes(1));
+        let now = Moment::from_millis(1);
+        let mallory = Some("198.51.100.7".parse().unwrap());
+        assert!(limits.admit("ada@example.com", mallory, now).is_ok());
+        assert!(limits.admit("Ada@example.com", mallory, now).is_err());
+        assert!(limits.admit("ADA@example.com", None, now).is_ok());
+        assert!(limits.admit("ada@example.com", None, now).is_err(), "an address is one in any letters");
+    }
+}
