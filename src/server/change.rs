@@ -147,7 +147,6 @@ impl Change<'_> {
         let end_user = end_user(&self.bearings.client, self.exchange.request.headers());
         let outcome = renewal::on_request(thread, live, open, wish.clone(), end_user).await;
         let stale = Stale { session: Arc::clone(open), worth: Worth::Nothing };
-        let retry_after = outcome.retry_after.map(Span::as_secs);
         let who = live.gate.who_is_it_now(stale, outcome.renewal, thread.shared.clock.now());
         match (who, outcome.step_up) {
             (WhoAmI::Somebody(changed), _) if is_fulfilled(&wish, changed.session.identity()) => {
@@ -160,7 +159,7 @@ impl Change<'_> {
             }
             (_, Some(step_up)) => (self.step_up(&wish, &open.session, &step_up).await, None),
             (WhoAmI::Unknown(dependency), None) => {
-                (self.refuse(Refusal::Unavailable(dependency), retry_after), None)
+                (self.refuse(Refusal::Unavailable(dependency), outcome.retry_after), None)
             }
             (WhoAmI::Nobody | WhoAmI::Renew(_), None) => (self.refuse(Refusal::SignInRequired, None), None),
         }
@@ -206,7 +205,7 @@ impl Change<'_> {
         post::asker(exchange).objection(objection, Some(&id))
     }
 
-    fn refuse(&self, refusal: Refusal, retry_after: Option<u64>) -> Response<Body> {
+    fn refuse(&self, refusal: Refusal, retry_after: Option<Span>) -> Response<Body> {
         post::asker(self.exchange).refusal(refusal, None, retry_after)
     }
 

@@ -296,9 +296,7 @@ async fn refuse(
             Some(decision::refused(thread, exchange, bearings.destination, reason, identity).await)
         }
     };
-    // Whoever comes back a moment early is sent away once more.
-    let retry_after = judged.retry_after.map(|span| span.as_millis().div_ceil(1_000).max(1));
-    asker(exchange, bearings).refusal(refusal, decision_id.as_deref(), retry_after)
+    asker(exchange, bearings).refusal(refusal, decision_id.as_deref(), judged.retry_after)
 }
 
 /// A session that cannot be written back is not acted upon.

@@ -257,7 +257,7 @@ pub(crate) struct Visitor {
     pub(crate) who: WhoAmI,
     pub(crate) write_back: WriteBack,
     /// When to ask again, if it could not be found out.
-    pub(crate) retry_after: Option<u64>,
+    pub(crate) retry_after: Option<Span>,
     /// What WorkOS asks of the person before it renews the session.
     pub(crate) step_up: Option<Arc<StepUp>>,
     /// Does the browser keep the session that it brought when it is closed?
@@ -278,7 +278,7 @@ pub(crate) async fn whoever(
         WhoAmI::Renew(stale) => {
             let outcome = renew(thread, live, &stale, end_user, stale.session.session.last_seen_at()).await;
             let Outcome { renewal, step_up, .. } = outcome;
-            retry_after = outcome.retry_after.map(Span::as_secs);
+            retry_after = outcome.retry_after;
             asked = step_up;
             let renewed =
                 if matches!(renewal, Renewal::Renewed(_)) { WasRenewed::Yes } else { WasRenewed::No };

@@ -10,7 +10,7 @@ use crate::auth::time::Span;
 use crate::server::body::Body;
 use crate::server::page::policy_with_pictures;
 use crate::server::reply::words::{Words, words};
-use crate::server::reply::{Asker, PageStatus, RETRY_SECONDS, retry};
+use crate::server::reply::{Asker, PageStatus, retry, seconds_to_wait};
 
 /// Why a sign-in on our own page does not go on as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,11 +48,7 @@ impl Hitch {
     /// How many seconds to wait.
     pub(crate) fn seconds(self) -> Option<u64> {
         match self {
-            Self::TooMany(wait) | Self::Unavailable(wait) => {
-                // Whoever comes back a moment early is sent away once more.
-                let seconds = wait.map(|wait| wait.as_millis().div_ceil(1_000).max(1));
-                Some(seconds.unwrap_or(RETRY_SECONDS))
-            }
+            Self::TooMany(wait) | Self::Unavailable(wait) => Some(seconds_to_wait(wait)),
             Self::BadEmail
             | Self::BadCode
             | Self::WrongCode
@@ -165,7 +161,7 @@ impl Asker<'_> {
     pub(crate) fn hitch(&self, hitch: Hitch) -> Response<Body> {
         let mut response = self.problem(hitch.words(), None, None);
         if let Some(seconds) = hitch.seconds() {
-            retry(response.headers_mut(), Some(seconds));
+            retry(response.headers_mut(), seconds);
         }
         response
     }
@@ -202,7 +198,7 @@ impl Asker<'_> {
         headers.insert(CONTENT_LANGUAGE, HeaderValue::from_static(language));
         headers.append(VARY, HeaderValue::from_static("Accept-Language"));
         if let Some(seconds) = hitch.and_then(Hitch::seconds) {
-            retry(headers, Some(seconds));
+            retry(headers, seconds);
         }
         response
     }

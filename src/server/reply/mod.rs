@@ -13,6 +13,7 @@ use crate::auth::identity::OrganizationId;
 use crate::auth::navigation::Caller;
 use crate::auth::refusal::Refusal;
 use crate::auth::return_to::ReturnTo;
+use crate::auth::time::Span;
 use crate::server::body::Body;
 use crate::server::page::{Code, Deed, Notice, policy_within_frames};
 use crate::server::reply::words::{Words, fault_words, refusal_words};
@@ -106,7 +107,7 @@ impl Asker<'_> {
             Fault::MethodNotAllowed(allowed) => {
                 headers.insert(ALLOW, HeaderValue::from_static(allowed));
             }
-            Fault::Overloaded | Fault::UpstreamUnreachable => retry(headers, None),
+            Fault::Overloaded | Fault::UpstreamUnreachable => retry(headers, RETRY_SECONDS),
             Fault::BadPath(_)
             | Fault::NoSuchEndpoint
             | Fault::OtherHost
@@ -127,7 +128,7 @@ impl Asker<'_> {
         &self,
         refusal: Refusal,
         decision_id: Option<&str>,
-        retry_after: Option<u64>,
+        retry_after: Option<Span>,
     ) -> Response<Body> {
         let mut response = self.say(&refusal_words(refusal), decision_id, self.deeds(refusal));
         match refusal {
@@ -135,7 +136,7 @@ impl Asker<'_> {
             Refusal::InvalidCredential => {
                 challenge(&mut response, "Bearer realm=\"vestibule\", error=\"invalid_token\"");
             }
-            Refusal::Unavailable(_) => retry(response.headers_mut(), retry_after),
+            Refusal::Unavailable(_) => retry(response.headers_mut(), seconds_to_wait(retry_after)),
             Refusal::Forbidden
             | Refusal::OtherOrganization
             | Refusal::RouteClosed
@@ -288,7 +289,7 @@ impl Asker<'_> {
         };
         let mut response = self.own(status, "text/html; charset=utf-8", Body::whole(html));
         if status == StatusCode::SERVICE_UNAVAILABLE {
-            retry(response.headers_mut(), None);
+            retry(response.headers_mut(), RETRY_SECONDS);
         }
         let headers = response.headers_mut();
         headers.insert(CONTENT_SECURITY_POLICY, self.page_policy.clone());
@@ -418,8 +419,14 @@ fn challenge(response: &mut Response<Body>, challenge: &'static str) {
     }
 }
 
-fn retry(headers: &mut http::HeaderMap, after: Option<u64>) {
-    headers.insert(RETRY_AFTER, HeaderValue::from(after.unwrap_or(RETRY_SECONDS).max(1)));
+/// How many seconds somebody is told to wait (RFC 9110 §10.2.3). Whoever comes back a moment early is sent away once
+/// more, so it is rounded up.
+fn seconds_to_wait(wait: Option<Span>) -> u64 {
+    wait.map_or(RETRY_SECONDS, |wait| wait.as_millis().div_ceil(1_000).max(1))
+}
+
+fn retry(headers: &mut http::HeaderMap, seconds: u64) {
+    headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
 }
 
 fn close(headers: &mut http::HeaderMap) {
