@@ -21,6 +21,7 @@ use crate::server::post::{self, Sender};
 use crate::server::renewal::{self, Visitor};
 use crate::server::reply::Objection;
 use crate::server::{decision, end_user};
+use crate::store::StoreUnavailable;
 use crate::telemetry::{Action, AuditOutcome};
 
 /// WorkOS is told before the answer is given, but not waited for longer than this; it is told later then.
@@ -63,11 +64,18 @@ async fn end(thread: &DataThread, exchange: &Exchange, form: &Form, identity: &I
         }
         Choice::Unclear => return asker.refusal(Refusal::Unavailable(Dependency::WorkOs), None, None),
     };
-    mark(thread, exchange, &session).await;
-    let line =
-        decision::line(exchange, Action::Revocation, AuditOutcome::Success, "asked_for", Some(identity));
+    let marked = mark(thread, exchange, &session).await;
+    let (outcome, reason) = match marked {
+        Ok(()) => (AuditOutcome::Success, "asked_for"),
+        Err(StoreUnavailable) => (AuditOutcome::Failure, "store"),
+    };
+    let line = decision::line(exchange, Action::Revocation, outcome, reason, Some(identity));
     thread.shared.audit.record(line).await;
     let _ = thread.timer.within(PATIENCE, thread.shared.control.revoke_now(session.clone())).await;
+    if let Err(StoreUnavailable) = marked {
+        // It is over here and at WorkOS; the others hear of it from there.
+        return asker.refusal(Refusal::Unavailable(Dependency::Store), None, None);
+    }
     match post::sender(exchange) {
         Sender::Form => {
             let target = post::return_to(exchange, form);
@@ -113,7 +121,14 @@ async fn chosen(thread: &DataThread, form: &Form, identity: &Identity) -> Choice
 }
 
 /// Marks it as over, here and at all replicas, before anybody is told.
-async fn mark(thread: &DataThread, exchange: &Exchange, session: &WorkOsSessionId) {
+///
+/// # Errors
+/// The other replicas could not be told.
+async fn mark(
+    thread: &DataThread,
+    exchange: &Exchange,
+    session: &WorkOsSessionId,
+) -> Result<(), StoreUnavailable> {
     let (shared, live) = (&thread.shared, &exchange.live);
     let now = shared.clock.now();
     let subject = Subject::WorkOsSession(session.clone());
@@ -121,7 +136,5 @@ async fn mark(thread: &DataThread, exchange: &Exchange, session: &WorkOsSessionI
     // No session that is open now lasts longer.
     let until = now.plus(live.gate.lifetimes().lifetime);
     shared.standing.hear(&revocation, until, now);
-    if let Err(error) = live.store.tell(&revocation).await {
-        tracing::warn!(%error, "the other replicas were not told of a session that was ended");
-    }
+    live.store.tell(&revocation).await
 }

@@ -718,6 +718,22 @@ fn a_session_ends_here_even_when_workos_does_not_take_its_end() {
     });
 }
 
+#[test]
+fn it_is_not_said_that_a_session_has_ended_while_other_replicas_may_go_on_serving_it() {
+    let world = world();
+    let store = world.share_sessions();
+    let (here, there) = (signed_in(&world, "ben@example.com"), signed_in(&world, "ben@example.com"));
+    let other = session_id(&there);
+    store.tell_nobody();
+    let refused = revoke(&here, &other);
+    assert_problem(&refused, 503, "unavailable");
+    assert!(refused.headers.has("retry-after"));
+    assert_eq!(there.fetch("/x").send().status, 401, "it is over where it was asked for");
+    assert_eq!(world.workos.revocations().len(), 1, "and at WorkOS, from where the others hear of it");
+    let line = world.app().audit_line("revocation");
+    assert_eq!((&line["outcome"], &line["reason"]), (&json!("failure"), &json!("store")));
+}
+
 // ---- The page ----
 
 #[test]

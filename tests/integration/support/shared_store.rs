@@ -2,6 +2,7 @@
 //! tell apart. The cookie's text only finds the session; its state is here.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt as _;
@@ -21,11 +22,17 @@ use vestibule::store::{
 pub(crate) struct SharedStore {
     texts: Arc<dyn SessionStore>,
     sessions: Mutex<HashMap<SessionId, Session>>,
+    tells_nobody: AtomicBool,
 }
 
 impl SharedStore {
     pub(crate) fn over(texts: Arc<dyn SessionStore>) -> Arc<Self> {
-        Arc::new(Self { texts, sessions: Mutex::default() })
+        Arc::new(Self { texts, sessions: Mutex::default(), tells_nobody: AtomicBool::new(false) })
+    }
+
+    /// From now on it does not answer whoever has something to tell the other replicas.
+    pub(crate) fn tell_nobody(&self) {
+        self.tells_nobody.store(true, Ordering::SeqCst);
     }
 
     /// The only session that is kept.
@@ -144,7 +151,7 @@ impl SessionStore for SharedStore {
     }
 
     fn tell<'a>(&'a self, _revocation: &'a Revocation) -> BoxFuture<'a, Result<(), StoreUnavailable>> {
-        ready(Ok(()))
+        ready(if self.tells_nobody.load(Ordering::SeqCst) { Err(StoreUnavailable) } else { Ok(()) })
     }
 
     fn turn(&self, _every: Span) -> BoxFuture<'_, Result<Turn, StoreUnavailable>> {
