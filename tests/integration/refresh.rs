@@ -331,20 +331,25 @@ fn a_good_session_does_not_wait_for_a_silent_workos() {
     assert_eq!(world.workos.refreshes().len(), 1);
 }
 
-#[test]
-fn an_expired_session_gets_an_answer_within_the_time_for_lost_replies() {
-    let world = World::start();
-    let browser = signed_in(&world, "ada@example.com");
-    world.advance(secs(301));
+/// Asks while WorkOS is silent, until whoever asked gives up.
+fn refused_after_three_silent_attempts(world: &World, browser: &Browser) -> Response {
     world.workos.every_refresh(&json!({ "hang": true }));
-    let refused = thread::scope(|scope| {
+    thread::scope(|scope| {
         let asked = scope.spawn(|| browser.fetch("/").send());
         for attempt in 1..=3 {
             world.workos.wait_for_refreshes(attempt);
             world.advance(secs(5));
         }
-        within(&world, 4, asked)
-    });
+        within(world, 4, asked)
+    })
+}
+
+#[test]
+fn an_expired_session_gets_an_answer_within_the_time_for_lost_replies() {
+    let world = World::start();
+    let browser = signed_in(&world, "ada@example.com");
+    world.advance(secs(301));
+    let refused = refused_after_three_silent_attempts(&world, &browser);
     assert_eq!(refused.status, 503, "{refused:?}");
     assert_eq!(world.workos.refreshes().len(), 3);
     world.workos.recovers();
@@ -356,15 +361,7 @@ fn a_workos_that_is_slower_than_anybody_waits_logs_nobody_out() {
     let world = World::start();
     let browser = signed_in(&world, "ada@example.com");
     world.advance(secs(301));
-    world.workos.every_refresh(&json!({ "hang": true }));
-    let refused = thread::scope(|scope| {
-        let asked = scope.spawn(|| browser.fetch("/").send());
-        for attempt in 1..=3 {
-            world.workos.wait_for_refreshes(attempt);
-            world.advance(secs(5));
-        }
-        within(&world, 4, asked)
-    });
+    let refused = refused_after_three_silent_attempts(&world, &browser);
     assert_eq!(refused.status, 503);
     // The token was spent by the first attempt, and it is the last one's answer that brings the new one.
     world.advance(secs(7));
