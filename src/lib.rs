@@ -18,7 +18,7 @@
 //! | [`server`] | 5 | HTTP in: sockets, connections, the tower stack, our endpoints, the way to the application |
 //! | [`refresh`], [`lease`], [`revocation`] | 4 | renewing sessions, one call for everyone; streams that end with their session; what WorkOS tells of both |
 //! | [`workos`], [`store`], [`upstream`], [`mail`], [`config`], [`standing`], [`activity`] | 3 | peers that never import each other |
-//! | [`coarse`] | 2 | deadlines of a data thread, looked at once a second |
+//! | [`coarse`], [`pace`] | 2 | deadlines of a data thread, looked at once a second; how often one asker may have WorkOS called |
 //! | [`clock`], [`entropy`], [`telemetry`] | 1 | time, random bytes, logs and metrics |
 //! | [`auth`] | 0 | the pure core |
 //!
@@ -91,6 +91,7 @@ pub mod config;
 pub mod entropy;
 pub mod lease;
 pub mod mail;
+pub mod pace;
 pub mod refresh;
 pub mod revocation;
 pub mod server;

@@ -11,10 +11,10 @@ use crate::auth::presented::Dependency;
 use crate::auth::session::{Freshness, Session, SessionId};
 use crate::auth::time::Span;
 use crate::clock::Clock;
+use crate::pace::Pace;
 use crate::refresh::breaker::{Breaker, Failure, LONGEST_WORD};
 use crate::refresh::call::{self, Call, Landing, Saved, Winner};
 use crate::refresh::desk::{self, Asker, Desk, TokenHash, Waiting};
-use crate::refresh::pace::Pace;
 use crate::refresh::{Ask, Question, Renewed, Wish};
 use crate::standing::StandingTable;
 use crate::store::{Settled, StoreUnavailable};
@@ -156,7 +156,7 @@ impl RefreshActor {
         // Whoever only joins has nobody called.
         if ask.wish != Wish::WhenDue
             && !self.desk.is_running(&key)
-            && let Err(wait) = self.on_request.admit(session.id(), now)
+            && let Err(wait) = self.on_request.admit(&session.id(), now)
         {
             self.metrics.refresh("held_back");
             let _ = asker.send(not_now(Dependency::WorkOs, Some(wait)));

@@ -3,7 +3,7 @@
 //! call and its result. One task owns the table of flights (`desk`); data threads send a question and wait for
 //! the answer. The actor owns the call, not the asker: a browser that hangs up cancels nothing. While
 //! WorkOS does not answer, the `breaker` holds calls back; and nobody has their own session renewed faster than
-//! the `pace` allows.
+//! the [`pace`](crate::pace) allows.
 
 use std::sync::Arc;
 
@@ -26,7 +26,6 @@ mod actor;
 mod breaker;
 mod call;
 mod desk;
-pub mod pace;
 
 pub use crate::refresh::actor::RefreshActor;
 

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use crate::auth::time::Span;
 use crate::clock::Moment;
-use crate::refresh::pace::Pace;
+use crate::pace::Pace;
 
 /// Counts addresses and clients for one kind of question.
 #[derive(Debug)]
@@ -24,11 +24,11 @@ impl Limits {
     ///
     /// # Errors
     /// How long to wait before the next time.
-    pub(crate) fn admit(&mut self, address: &str, client: Option<IpAddr>, now: Moment) -> Result<(), Span> {
+    pub(crate) fn admit(&self, address: &str, client: Option<IpAddr>, now: Moment) -> Result<(), Span> {
         if let Some(client) = client {
-            self.clients.admit(network(client), now)?;
+            self.clients.admit(&network(client), now)?;
         }
-        self.addresses.admit(address.to_lowercase(), now)
+        self.addresses.admit(&address.to_lowercase(), now)
     }
 }
 
@@ -55,7 +55,7 @@ mod tests {
 
     #[test]
     fn a_client_that_may_not_ask_uses_up_no_address() {
-        let mut limits = Limits::new(2, 1, Span::from_minutes(1));
+        let limits = Limits::new(2, 1, Span::from_minutes(1));
         let now = Moment::from_millis(1);
         let mallory = Some("198.51.100.7".parse().unwrap());
         assert!(limits.admit("ada@example.com", mallory, now).is_ok());

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use crate::auth::identity::UserId;
 use crate::auth::time::Span;
 use crate::clock::Moment;
-use crate::refresh::pace::Pace;
+use crate::pace::Pace;
 use crate::workos::lists::{Membership, UserSession};
 use crate::workos::{WorkOs, WorkOsError};
 
@@ -74,7 +74,7 @@ impl Default for Lookups {
 impl Lookups {
     /// Takes a question in. One that there is no room for is dropped, which whoever asked is told by that.
     pub(super) fn take(&mut self, lookup: Lookup, now: Moment) {
-        if self.waiting.len() < WAITING && self.pace.admit(lookup.user().clone(), now).is_ok() {
+        if self.waiting.len() < WAITING && self.pace.admit(lookup.user(), now).is_ok() {
             self.waiting.push_back(lookup);
         }
     }

@@ -6,12 +6,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rank of each module; a module imports lower ranks only. The table of `src/lib.rs`.
-const RANKS: [(&str, u8); 18] = [
+const RANKS: [(&str, u8); 19] = [
     ("auth", 0),
     ("clock", 1),
     ("entropy", 1),
     ("telemetry", 1),
     ("coarse", 2),
+    ("pace", 2),
     ("workos", 3),
     ("store", 3),
     ("upstream", 3),
