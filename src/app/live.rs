@@ -16,10 +16,9 @@ use crate::auth::webhook::WebhookSecret;
 use crate::clock::Clock;
 use crate::config::listen::Listen as ConfigListen;
 use crate::config::session_keys::SessionKeys;
-use crate::config::settings::{
-    BearerKind, Config, CountLimit, Method, Selector, UpstreamAddress, UpstreamConfig,
-};
+use crate::config::settings::{BearerKind, Config, CountLimit, Method, Selector, UpstreamConfig};
 use crate::config::smtp_url::SmtpProtection;
+use crate::config::upstream_address::UpstreamAddress;
 use crate::mail::{Mailer, MailerError, Protection, Relay};
 use crate::server::client_addr::{TrustedPeers, UnixTrust};
 use crate::server::content_security_policy;

@@ -1,10 +1,6 @@
-//! The list of all keys with their types and defaults. It comes from the same walk that reads them, so it
-//! cannot miss one; the reference file is tested against it, and suggestions for misspelt keys are taken from
-//! it.
-
-use crate::config::layers::Layers;
-use crate::config::parse;
-use crate::config::reading::Reading;
+//! What is known of a key without a configuration: its type and its default. The list of all of them comes from the
+//! same walk that reads them, so it cannot miss one; the reference file is tested against it, and suggestions for
+//! misspelt keys are taken from it.
 
 /// One key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,13 +36,4 @@ impl KeyDescription {
     pub fn is_open(&self) -> bool {
         self.confidence == Confidence::Open
     }
-}
-
-/// All keys, in the order in which they are read.
-#[must_use]
-pub fn all_keys() -> Vec<KeyDescription> {
-    let nothing = Layers::nothing();
-    let reading = Reading::for_description(&nothing);
-    parse::describe(&reading);
-    reading.into_description()
 }

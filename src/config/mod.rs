@@ -47,6 +47,7 @@ mod suggest;
 mod tests;
 mod texts;
 pub mod trusted_proxies;
+pub mod upstream_address;
 pub mod web_origin;
 
 /// Settings that are good, and what was worth a warning.
@@ -199,7 +200,7 @@ impl Sources {
         let mut problems = Vec::new();
         let below = source::workos_layer(environment, &mut problems);
         let above = source::own_layer(environment, &mut problems);
-        let known = describe::all_keys();
+        let known = parse::all_keys();
         let (file, document, errors) = match parsed {
             Some(parsed) => (vec![Given::file(parsed.values)], Some(parsed.document), parsed.errors),
             None => (Vec::new(), None, Vec::new()),

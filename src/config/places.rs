@@ -8,7 +8,7 @@ use ipnet::IpNet;
 
 use crate::config::listen::{Listen, MAX_SOCKET_PATH};
 use crate::config::node::{FromText, FromValue, Node};
-use crate::config::settings::UpstreamAddress;
+use crate::config::upstream_address::UpstreamAddress;
 use crate::config::web_origin::{OriginError, Scheme, WebOrigin};
 
 /// How the path of a unix socket is introduced.

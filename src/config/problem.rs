@@ -6,8 +6,6 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::config::render;
-
 /// Longest piece of a value that a message repeats.
 const MAX_SHOWN_CHARS: usize = 80;
 
@@ -151,12 +149,6 @@ impl Problems {
     #[must_use]
     pub(super) fn fatal(problem: Problem) -> Self {
         Self { problems: vec![problem], warnings: Vec::new(), excerpt: None, reached: Reached::Syntax }
-    }
-}
-
-impl fmt::Display for Problems {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&render::lines(&self.problems))
     }
 }
 

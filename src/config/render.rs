@@ -1,6 +1,6 @@
 //! How problems look: one line each, an excerpt of the file with the place marked, or JSON.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 use annotate_snippets::renderer::{DecorStyle, Renderer};
 use annotate_snippets::{AnnotationKind, Group, Level, Snippet};
@@ -17,6 +17,13 @@ pub enum Style {
     Plain,
     /// For a terminal.
     Coloured,
+}
+
+/// One line for each.
+impl fmt::Display for Problems {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&lines(&self.problems))
+    }
 }
 
 /// Everything that is wrong, and a count at the end.

@@ -19,6 +19,7 @@ use crate::config::redis_url::RedisUrl;
 use crate::config::session_keys::SessionKeys;
 use crate::config::smtp_url::SmtpUrl;
 use crate::config::trusted_proxies::TrustedProxies;
+use crate::config::upstream_address::UpstreamAddress;
 use crate::config::web_origin::WebOrigin;
 use crate::telemetry::Level;
 
@@ -241,18 +242,6 @@ pub struct UpstreamConfig {
     pub response_timeout: Span,
     /// How long an unused connection is kept; never zero.
     pub idle_timeout: Span,
-}
-
-/// Where an upstream is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum UpstreamAddress {
-    /// Plain HTTP/1.1 over TCP.
-    Http {
-        /// `host:port`, the port always given; IPv6 in brackets.
-        authority: Box<str>,
-    },
-    /// HTTP/1.1 over a unix socket.
-    Unix(PathBuf),
 }
 
 /// `[[bearer]]`.

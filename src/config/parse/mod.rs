@@ -2,6 +2,8 @@
 //! [`rules`]. Every section is read whatever happened in the others, so that all problems are found at once.
 
 use crate::auth::claims::WantedClaims;
+use crate::config::describe::KeyDescription;
+use crate::config::layers::Layers;
 use crate::config::listen::Listen;
 use crate::config::reader::Cursor;
 use crate::config::reading::Reading;
@@ -60,9 +62,13 @@ pub(super) fn config(reading: &Reading<'_>, redirect_uri: Option<&str>) -> Optio
     })
 }
 
-/// Walks every key once, for the list of keys.
-pub(super) fn describe(reading: &Reading<'_>) {
-    drop(config(reading, None));
+/// All keys, in the order in which they are read.
+#[must_use]
+pub(super) fn all_keys() -> Vec<KeyDescription> {
+    let nothing = Layers::nothing();
+    let reading = Reading::for_description(&nothing);
+    drop(config(&reading, None));
+    reading.into_description()
 }
 
 /// Reads `admin.listen` alone, for those who only want to ask a running process.

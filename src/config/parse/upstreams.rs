@@ -4,9 +4,10 @@ use crate::config::node::FromText;
 use crate::config::notation::Positive;
 use crate::config::reader::Cursor;
 use crate::config::reading::Remark;
-use crate::config::settings::{UpstreamAddress, UpstreamConfig};
+use crate::config::settings::UpstreamConfig;
 use crate::config::suggest;
 use crate::config::texts::Name;
+use crate::config::upstream_address::UpstreamAddress;
 
 /// The upstreams as far as they could be read, sorted by name.
 pub(super) struct UpstreamDrafts(Vec<(Box<str>, Option<UpstreamConfig>)>);

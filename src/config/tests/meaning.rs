@@ -15,10 +15,9 @@ use crate::auth::session::RefreshBefore;
 use crate::auth::time::{Span, Timestamp};
 use crate::config::Config;
 use crate::config::listen::Listen;
-use crate::config::settings::{
-    CountLimit, LogFormat, Method as SignInMethod, Selector, StoreConfig, UpstreamAddress,
-};
+use crate::config::settings::{CountLimit, LogFormat, Method as SignInMethod, Selector, StoreConfig};
 use crate::config::tests::{GOOD, parsed};
+use crate::config::upstream_address::UpstreamAddress;
 
 fn config(text: &str, variables: &[(&str, &str)]) -> Config {
     match parsed(text, variables) {

@@ -6,10 +6,10 @@ use std::fs;
 
 use figment::value::{Dict, Value};
 
-use crate::config::describe::{self, KeyDescription};
+use crate::config::describe::KeyDescription;
 use crate::config::document::{Document, parse_value};
 use crate::config::tests::{environment, parsed, repository};
-use crate::config::{Loaded, parse_text};
+use crate::config::{Loaded, parse, parse_text};
 
 fn reference() -> String {
     fs::read_to_string(repository("config/reference.toml")).unwrap()
@@ -55,7 +55,7 @@ fn flatten(path: &str, value: &Value, found: &mut BTreeMap<String, Value>) {
 #[test]
 fn the_reference_has_every_key_and_no_other() {
     let shown: Vec<String> = settings(&uncommented()).into_keys().collect();
-    let mut described: Vec<String> = describe::all_keys().into_iter().map(|key| key.path).collect();
+    let mut described: Vec<String> = parse::all_keys().into_iter().map(|key| key.path).collect();
     described.sort();
     assert_eq!(shown, described);
 }
@@ -63,7 +63,7 @@ fn the_reference_has_every_key_and_no_other() {
 #[test]
 fn the_reference_shows_every_default() {
     let shown = settings(&uncommented());
-    for KeyDescription { path, default, .. } in describe::all_keys() {
+    for KeyDescription { path, default, .. } in parse::all_keys() {
         if let Some(default) = default {
             assert_eq!(shown[&path], parse_value(&default).unwrap(), "{path}");
         }
@@ -73,7 +73,7 @@ fn the_reference_shows_every_default() {
 #[test]
 fn what_the_reference_sets_is_the_default_and_what_is_required_is_only_shown() {
     let set = settings(&reference());
-    for KeyDescription { path, default, .. } in describe::all_keys() {
+    for KeyDescription { path, default, .. } in parse::all_keys() {
         let in_a_route = path.starts_with("routes[]") || path.starts_with("bearer[]");
         assert_eq!(set.contains_key(&path), default.is_some() && !in_a_route, "{path}");
     }
