@@ -54,6 +54,7 @@ pub(super) enum Meaning {
 /// The word and its meaning; words outside the list mean [`Meaning::Ours`], except that whole families are
 /// known by their first part.
 pub(super) fn look_up(word: &str) -> (ErrorCode, Meaning) {
+    let word = SYNONYMS.iter().find(|(other, _)| *other == word).map_or(word, |(_, known)| known);
     let known = KNOWN.iter().find(|(name, _)| *name == word);
     match known {
         Some((name, meaning)) => (ErrorCode(name), *meaning),
@@ -123,9 +124,26 @@ const KNOWN: &[(&str, Meaning)] = &[
     ("too_many_requests", Meaning::Busy),
 ];
 
+/// What the emulator in WorkOS' own command line (`workos emulate`) says where the API has another word.
+const SYNONYMS: &[(&str, &str)] = &[
+    ("invalid_code", "invalid_one_time_code"),
+    ("expired_code", "one_time_code_expired"),
+    ("expired_challenge", "one_time_code_expired"),
+    ("invalid_code_verifier", "invalid_grant"),
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_word_for_the_same_is_the_same() {
+        assert_eq!(look_up("invalid_code"), look_up("invalid_one_time_code"));
+        for (word, known) in SYNONYMS {
+            assert_ne!(look_up(known).0, ErrorCode::UNRECOGNISED, "{known}");
+            assert!(!KNOWN.iter().any(|(other, _)| other == word), "{word} has a meaning of its own");
+        }
+    }
 
     #[test]
     fn a_word_outside_the_list_is_never_repeated() {

@@ -31,6 +31,8 @@ impl Command {
 }
 
 fn valid(answer: &Value) -> Option<&'static str> {
-    let bad = answer.get("api_key").is_some_and(Value::is_null);
+    // The emulator in WorkOS' own command line says it with a word of its own.
+    let bad =
+        answer.get("api_key").is_some_and(Value::is_null) || answer.get("valid") == Some(&Value::Bool(false));
     bad.then_some("the key is not good: it is unknown, revoked or expired")
 }
