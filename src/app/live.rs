@@ -20,14 +20,14 @@ use crate::config::settings::{BearerKind, Config, CountLimit, Method, Selector, 
 use crate::config::smtp_url::SmtpProtection;
 use crate::config::upstream_address::UpstreamAddress;
 use crate::mail::{Mailer, MailerError, Protection, Relay};
-use crate::server::client_addr::{TrustedPeers, UnixTrust};
+use crate::server::connection::listener::Listen;
 use crate::server::content_security_policy;
-use crate::server::listener::Listen;
+use crate::server::endpoints::own_page::{Logo, OwnPage, Remembering, Way};
 use crate::server::live::{
     AccessLogging, AuthorizeSettings, BearerRules, ConnectionLimits, LinkMail, Live, RequestLimits,
     RouteLabels, WayIn,
 };
-use crate::server::own_page::{Logo, OwnPage, Remembering, Way};
+use crate::server::peer::client_addr::{TrustedPeers, UnixTrust};
 use crate::server::site::{Scheme, Site};
 use crate::standing::StandingTable;
 use crate::store::Sealer;

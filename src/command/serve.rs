@@ -13,7 +13,7 @@ use crate::command::{Console, Exit};
 use crate::config::Loaded;
 use crate::config::render;
 use crate::config::settings::{LogConfig, LogFormat};
-use crate::server::listener;
+use crate::server::connection::listener;
 use crate::telemetry::{self, Format, Output, Sink};
 
 /// Serves until a signal says otherwise.

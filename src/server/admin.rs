@@ -18,10 +18,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::time::Span;
-use crate::server::body::Body;
-use crate::server::client_addr::Peer;
-use crate::server::listener::{Accept, Listener};
+use crate::server::connection::listener::{Accept, Listener};
 use crate::server::live::{Phase, Shared};
+use crate::server::peer::client_addr::Peer;
+use crate::server::reply::body::Body;
 use crate::server::reply::{self, AdminStatus};
 use crate::telemetry::metrics::CONTENT_TYPE;
 use crate::workos::key_set::KeySetStatus;

@@ -12,7 +12,7 @@ use crate::clock::Moment;
 use crate::coarse::CoarseTimer;
 use crate::lease::Leases;
 use crate::server::live::Shared;
-use crate::server::request_body::RequestBody;
+use crate::server::request::body::RequestBody;
 use crate::store::Stamp;
 use crate::upstream::pool::Pool;
 

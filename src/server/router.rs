@@ -9,18 +9,27 @@ use hyper::body::Incoming;
 
 use crate::auth::path::RequestPath;
 use crate::auth::policy::{Destination, PathRefusal, Policy};
-use crate::server::client_addr::ClientAddr;
+use crate::server::application::proxy;
 use crate::server::data_thread::DataThread;
-use crate::server::exchange::{Answer, Bearings, Exchange, Note};
-use crate::server::intake::{self, IntakeFault};
+use crate::server::endpoints::callback;
+use crate::server::endpoints::change;
+use crate::server::endpoints::magic_link;
+use crate::server::endpoints::me;
+use crate::server::endpoints::own_page;
+use crate::server::endpoints::own_page::{OwnPage, Way};
+use crate::server::endpoints::revoke;
+use crate::server::endpoints::session_json;
+use crate::server::endpoints::sign_in;
+use crate::server::endpoints::sign_out;
+use crate::server::endpoints::signed_out;
+use crate::server::endpoints::webhook;
+use crate::server::endpoints::well_known;
 use crate::server::live::Live;
-use crate::server::own_page::{OwnPage, Way};
+use crate::server::peer::client_addr::ClientAddr;
 use crate::server::reply::Fault;
+use crate::server::request::exchange::{Answer, Bearings, Exchange, Note};
+use crate::server::request::intake::{self, IntakeFault};
 use crate::server::site::Endpoint;
-use crate::server::{
-    callback, change, magic_link, me, own_page, proxy, revoke, session_json, sign_in, sign_out, signed_out,
-    webhook, well_known,
-};
 use crate::telemetry::DecisionWord;
 
 /// Answers one request.

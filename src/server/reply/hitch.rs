@@ -7,8 +7,8 @@ use http::{HeaderValue, Response, StatusCode};
 use serde_json::{Map, Value, json};
 
 use crate::auth::time::Span;
-use crate::server::body::Body;
-use crate::server::page::policy_with_pictures;
+use crate::server::reply::body::Body;
+use crate::server::reply::page::policy_with_pictures;
 use crate::server::reply::words::{Words, words};
 use crate::server::reply::{Asker, PageStatus, retry, seconds_to_wait};
 

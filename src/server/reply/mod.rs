@@ -14,13 +14,15 @@ use crate::auth::navigation::Caller;
 use crate::auth::refusal::Refusal;
 use crate::auth::return_to::ReturnTo;
 use crate::auth::time::Span;
-use crate::server::body::Body;
-use crate::server::page::{Code, Deed, Notice, policy_within_frames};
+use crate::server::reply::body::Body;
+use crate::server::reply::page::{Code, Deed, Notice, policy_within_frames};
 use crate::server::reply::words::{Words, fault_words, refusal_words};
 use crate::server::site::{Endpoint, Site};
 
+pub(crate) mod body;
 mod hitch;
 mod objection;
+pub(crate) mod page;
 mod words;
 
 pub(crate) use crate::server::reply::hitch::Hitch;

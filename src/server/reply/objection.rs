@@ -2,9 +2,9 @@
 
 use http::{Response, StatusCode};
 
-use crate::server::body::Body;
-use crate::server::page::Deed;
 use crate::server::reply::Asker;
+use crate::server::reply::body::Body;
+use crate::server::reply::page::Deed;
 use crate::server::reply::words::{Words, words};
 use crate::server::site::Endpoint;
 

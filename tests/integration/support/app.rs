@@ -11,7 +11,7 @@ use vestibule::auth::revocation::{Effect, Revocation, Subject};
 use vestibule::auth::time::Span;
 use vestibule::clock::Clock;
 use vestibule::config::Config;
-use vestibule::server::listener::Listen;
+use vestibule::server::connection::listener::Listen;
 use vestibule::server::live::{Live, Shared};
 use vestibule::telemetry::{Format, Lines, Output, Sink};
 

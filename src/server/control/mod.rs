@@ -1,0 +1,475 @@
+//! What data threads ask of the control runtime beside renewals: exchanging a code for tokens or a profile, mailing
+//! magic links, ending sessions at WorkOS, and looking up what WorkOS knows of a person. Work that has begun belongs to
+//! the task here, so a browser that hangs up cancels nothing; what is still waiting for its turn by then is not begun.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::identity::{UserId, WorkOsSessionId};
+use crate::auth::profile::Profile;
+use crate::auth::secret::Secret;
+use crate::auth::session::Tokens;
+use crate::auth::sign_in::StepId;
+use crate::auth::time::Span;
+use crate::clock::{Clock, Moment};
+use crate::server::control::codes::{Applicant, Codes, Enrol, Job, Redeemed, Sent};
+use crate::server::control::links::{LinkOrder, LinkSent, Links};
+use crate::server::control::lookup::{Lookup, Lookups};
+use crate::standing::StandingTable;
+use crate::workos::lists::{Membership, UserSession};
+use crate::workos::one_time::{Enrolment, Proof};
+use crate::workos::{EndUser, WorkOs, WorkOsError};
+
+pub(crate) mod codes;
+mod limits;
+pub(crate) mod links;
+pub(crate) mod lookup;
+pub mod profiles;
+
+/// Questions that may wait; more wait at the sender.
+const ASKS: usize = 1_024;
+/// Exchanges at one time.
+const EXCHANGES: usize = 64;
+/// When so many wait for their turn, those whose browsers have left go; the others are requests in flight.
+const WAITING: usize = 1_024;
+/// Revocations at one time. They are counted apart from exchanges: a wave of sign-outs must not keep people
+/// from signing in.
+const REVOKING: usize = 16;
+/// Sessions whose end WorkOS is still to be told of; beyond that the oldest is given up, and ends there by its
+/// own lifetimes.
+const REVOCATIONS: usize = 10_000;
+/// How often due revocations are sent and the table of standings is swept.
+const TICK: Span = Span::from_secs(1);
+/// A revocation that failed for a passing reason is tried so often in all.
+const REVOCATION_TRIES: u8 = 3;
+
+/// Asks the control runtime. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Control {
+    asks: mpsc::Sender<Ask>,
+}
+
+#[derive(Debug)]
+enum Ask {
+    Exchange(Box<Exchange>),
+    LookUp(Lookup),
+    Code(Box<Job>),
+    Link(Box<LinkOrder>, oneshot::Sender<LinkSent>),
+    ExchangeLink(Box<LinkExchange>),
+    Revoke { session: WorkOsSessionId, after: Span, done: Option<oneshot::Sender<()>> },
+}
+
+#[derive(Debug)]
+struct Exchange {
+    code: Secret<String>,
+    verifier: Secret<String>,
+    end_user: EndUser,
+    answer: oneshot::Sender<Result<Tokens, WorkOsError>>,
+}
+
+#[derive(Debug)]
+struct LinkExchange {
+    code: Secret<String>,
+    answer: oneshot::Sender<Result<Profile, WorkOsError>>,
+}
+
+/// A code that waits to be exchanged.
+#[derive(Debug)]
+enum Code {
+    ForTokens(Box<Exchange>),
+    ForProfile(Box<LinkExchange>),
+}
+
+impl Code {
+    /// Does nobody wait for what it brings any more?
+    fn is_given_up(&self) -> bool {
+        match self {
+            Self::ForTokens(exchange) => exchange.answer.is_closed(),
+            Self::ForProfile(exchange) => exchange.answer.is_closed(),
+        }
+    }
+}
+
+impl Control {
+    /// The asking side, and the desk to run on the control runtime.
+    #[must_use]
+    pub fn new(workos: WorkOs, standing: Arc<StandingTable>, clock: Clock) -> (Self, ControlDesk) {
+        let (asks, inbox) = mpsc::channel(ASKS);
+        let desk = ControlDesk {
+            inbox,
+            work: JoinSet::new(),
+            exchanging: 0,
+            revoking: 0,
+            waiting: VecDeque::new(),
+            revocations: VecDeque::new(),
+            lookups: Lookups::default(),
+            codes: Codes::default(),
+            links: Links::default(),
+            workos,
+            standing,
+            clock,
+        };
+        (Self { asks }, desk)
+    }
+
+    /// Exchanges a code; `None` when the process is ending.
+    pub async fn exchange(
+        &self,
+        code: Secret<String>,
+        verifier: Secret<String>,
+        end_user: EndUser,
+    ) -> Option<Result<Tokens, WorkOsError>> {
+        let (answer, result) = oneshot::channel();
+        let exchange = Exchange { code, verifier, end_user, answer };
+        self.asks.send(Ask::Exchange(Box::new(exchange))).await.ok()?;
+        result.await.ok()
+    }
+
+    /// Has a link mailed; `None` when the process is ending. Put a deadline around it.
+    pub(crate) async fn send_link(&self, order: LinkOrder) -> Option<LinkSent> {
+        let (answer, result) = oneshot::channel();
+        self.asks.send(Ask::Link(Box::new(order), answer)).await.ok()?;
+        result.await.ok()
+    }
+
+    /// Exchanges the code of a link; `None` when the process is ending.
+    pub async fn exchange_link(&self, code: Secret<String>) -> Option<Result<Profile, WorkOsError>> {
+        let (answer, result) = oneshot::channel();
+        self.asks.send(Ask::ExchangeLink(Box::new(LinkExchange { code, answer }))).await.ok()?;
+        result.await.ok()
+    }
+
+    /// A person's sessions at WorkOS; `None` when they cannot be had. Put a deadline around it.
+    pub async fn sessions_of(&self, user: &UserId) -> Option<Vec<UserSession>> {
+        let (answer, result) = oneshot::channel();
+        self.asks.try_send(Ask::LookUp(Lookup::Sessions(user.clone(), answer))).ok()?;
+        lookup::answered(result).await
+    }
+
+    /// The organizations that a person belongs to; `None` when they cannot be had. Put a deadline
+    /// around it.
+    pub async fn memberships_of(&self, user: &UserId) -> Option<Vec<Membership>> {
+        let (answer, result) = oneshot::channel();
+        self.asks.try_send(Ask::LookUp(Lookup::Memberships(user.clone(), answer))).ok()?;
+        lookup::answered(result).await
+    }
+
+    /// Has a code mailed, if the address gets one; `None` when the process is ending.
+    pub(crate) async fn send_code(
+        &self,
+        applicant: Applicant,
+        invitation: Option<Secret<String>>,
+    ) -> Option<Sent> {
+        let (answer, result) = oneshot::channel();
+        self.asks.send(Ask::Code(Box::new(Job::Send(applicant, invitation, answer)))).await.ok()?;
+        result.await.ok()
+    }
+
+    /// Gives a proof for tokens; `None` when the process is ending.
+    pub(crate) async fn redeem(&self, applicant: Applicant, step: StepId, proof: Proof) -> Option<Redeemed> {
+        let (answer, result) = oneshot::channel();
+        self.asks.send(Ask::Code(Box::new(Job::Redeem(applicant, step, proof, answer)))).await.ok()?;
+        result.await.ok()
+    }
+
+    /// Sets up an authenticator; `None` when there is no time for it.
+    pub(crate) async fn enrol(&self, enrol: Enrol) -> Option<Result<Enrolment, WorkOsError>> {
+        let (answer, result) = oneshot::channel();
+        self.asks.send(Ask::Code(Box::new(Job::Enrol(enrol, answer)))).await.ok()?;
+        result.await.ok()
+    }
+
+    /// Challenges an authenticator; `None` when there is no time for it.
+    pub(crate) async fn challenge(&self, factor: Box<str>) -> Option<Result<Box<str>, WorkOsError>> {
+        let (answer, result) = oneshot::channel();
+        self.asks.send(Ask::Code(Box::new(Job::Challenge(factor, answer)))).await.ok()?;
+        result.await.ok()
+    }
+
+    /// Ends a session at WorkOS after so long, in the background.
+    pub async fn revoke_later(&self, session: WorkOsSessionId, after: Span) {
+        let _ = self.asks.send(Ask::Revoke { session, after, done: None }).await;
+    }
+
+    /// Ends a session at WorkOS now; resolves when the first try is over, whatever became of it.
+    pub async fn revoke_now(&self, session: WorkOsSessionId) {
+        let (done, over) = oneshot::channel();
+        let ask = Ask::Revoke { session, after: Span::ZERO, done: Some(done) };
+        if self.asks.send(ask).await.is_ok() {
+            let _ = over.await;
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Revocation {
+    session: WorkOsSessionId,
+    due: Moment,
+    tries: u8,
+    done: Option<oneshot::Sender<()>>,
+}
+
+/// What a piece of work leaves to do.
+enum Done {
+    Exchanged,
+    LookedUp,
+    Code(codes::Done),
+    Mailed,
+    Revoked,
+    TryAgain(Revocation),
+}
+
+/// The desk that does the work; [`run`](Self::run) it on the control runtime.
+#[derive(Debug)]
+pub struct ControlDesk {
+    inbox: mpsc::Receiver<Ask>,
+    work: JoinSet<Done>,
+    exchanging: usize,
+    revoking: usize,
+    waiting: VecDeque<Code>,
+    revocations: VecDeque<Revocation>,
+    lookups: Lookups,
+    codes: Codes,
+    links: Links,
+    workos: WorkOs,
+    standing: Arc<StandingTable>,
+    clock: Clock,
+}
+
+impl std::fmt::Debug for Done {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Done")
+    }
+}
+
+impl ControlDesk {
+    /// Works until `stop`; then sends what revocations are left, once, and ends.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut ticker = self.clock.ticker(TICK);
+        loop {
+            tokio::select! {
+                ask = self.inbox.recv() => match ask {
+                    Some(ask) => self.take(ask),
+                    None => break,
+                },
+                Some(done) = self.work.join_next() => self.finish(done),
+                () = ticker.tick() => {
+                    self.standing.sweep(self.clock.now());
+                    self.send_due(self.clock.monotonic());
+                }
+                () = stop.cancelled() => break,
+            }
+        }
+        drop(ticker);
+        for revocation in std::mem::take(&mut self.revocations) {
+            self.revoke(revocation);
+        }
+        while self.work.join_next().await.is_some() {}
+    }
+
+    fn take(&mut self, ask: Ask) {
+        match ask {
+            Ask::Exchange(exchange) => {
+                self.wait(Code::ForTokens(exchange));
+                self.start_exchanges();
+            }
+            Ask::LookUp(lookup) => {
+                self.lookups.take(lookup, self.clock.monotonic());
+                self.start_lookups();
+            }
+            Ask::Code(job) => {
+                self.codes.take(*job, self.clock.monotonic());
+                self.start_codes();
+            }
+            Ask::Link(order, answer) => {
+                self.links.take(*order, answer, self.clock.monotonic());
+                self.start_links();
+            }
+            Ask::ExchangeLink(exchange) => {
+                self.wait(Code::ForProfile(exchange));
+                self.start_exchanges();
+            }
+            Ask::Revoke { session, after, done } => {
+                let due = self.clock.monotonic().plus(after);
+                let revocation = Revocation { session, due, tries: 0, done };
+                if after.is_zero() { self.revoke(revocation) } else { self.postpone(revocation) }
+            }
+        }
+    }
+
+    /// Puts a code behind the others.
+    fn wait(&mut self, code: Code) {
+        if self.waiting.len() >= WAITING {
+            self.waiting.retain(|code| !code.is_given_up());
+        }
+        self.waiting.push_back(code);
+    }
+
+    fn start_exchanges(&mut self) {
+        while self.exchanging < EXCHANGES {
+            // What a code brings reaches only the browser that waits for it. Whoever leaves again at once must not keep
+            // others from signing in.
+            let mut waiting = std::iter::from_fn(|| self.waiting.pop_front());
+            let Some(code) = waiting.find(|code| !code.is_given_up()) else { return };
+            self.exchanging += 1;
+            let workos = self.workos.clone();
+            self.work.spawn(async move {
+                match code {
+                    Code::ForTokens(exchange) => {
+                        let Exchange { code, verifier, end_user, answer } = *exchange;
+                        let _ = answer.send(workos.exchange(&code, &verifier, &end_user).await);
+                    }
+                    Code::ForProfile(exchange) => {
+                        let LinkExchange { code, answer } = *exchange;
+                        let _ = answer.send(workos.exchange_link(&code).await);
+                    }
+                }
+                Done::Exchanged
+            });
+        }
+    }
+
+    fn start_links(&mut self) {
+        while let Some((order, answer)) = self.links.next() {
+            let (workos, clock) = (self.workos.clone(), self.clock.clone());
+            self.work.spawn(async move {
+                let _ = answer.send(order.carry_out(&workos, &clock).await);
+                Done::Mailed
+            });
+        }
+    }
+
+    fn start_lookups(&mut self) {
+        while let Some(lookup) = self.lookups.next() {
+            let workos = self.workos.clone();
+            self.work.spawn(async move {
+                lookup.make(workos).await;
+                Done::LookedUp
+            });
+        }
+    }
+
+    fn start_codes(&mut self) {
+        while let Some((job, refusal)) = self.codes.next() {
+            let (workos, clock) = (self.workos.clone(), self.clock.clone());
+            self.work.spawn(async move { Done::Code(job.make(workos, clock, refusal).await) });
+        }
+    }
+
+    fn finish(&mut self, done: Result<Done, JoinError>) {
+        match done {
+            Ok(Done::Exchanged) => self.exchanging = self.exchanging.saturating_sub(1),
+            Ok(Done::LookedUp) => self.lookups.finish(),
+            Ok(Done::Code(done)) => self.codes.finish(done),
+            Ok(Done::Mailed) => self.links.finish(),
+            Ok(Done::Revoked) => self.revoking = self.revoking.saturating_sub(1),
+            Ok(Done::TryAgain(revocation)) => {
+                self.revoking = self.revoking.saturating_sub(1);
+                self.postpone(revocation);
+            }
+            // Which kind of work panicked is not told: at worst the others have room for one more than they should.
+            Err(_) => {
+                self.lookups.finish();
+                self.codes.finish(codes::Done::Nothing);
+                self.links.finish();
+                self.exchanging = self.exchanging.saturating_sub(1);
+                self.revoking = self.revoking.saturating_sub(1);
+            }
+        }
+        self.start_exchanges();
+        self.start_lookups();
+        self.start_codes();
+        self.start_links();
+        self.send_due(self.clock.monotonic());
+    }
+
+    fn postpone(&mut self, revocation: Revocation) {
+        if self.revocations.len() >= REVOCATIONS {
+            tracing::warn!(
+                "too many sessions wait to be ended at WorkOS; one ends by its own lifetime there"
+            );
+            self.revocations.pop_front();
+        }
+        self.revocations.push_back(revocation);
+    }
+
+    fn send_due(&mut self, now: Moment) {
+        while self.revoking < REVOKING {
+            let due = self.revocations.iter().position(|one| one.due <= now);
+            let Some(revocation) = due.and_then(|index| self.revocations.remove(index)) else { return };
+            self.revoke(revocation);
+        }
+    }
+
+    fn revoke(&mut self, mut revocation: Revocation) {
+        self.revoking += 1;
+        let (workos, clock) = (self.workos.clone(), self.clock.clone());
+        self.work.spawn(async move {
+            let result = workos.revoke_session(&revocation.session).await;
+            if let Some(done) = revocation.done.take() {
+                let _ = done.send(());
+            }
+            revocation.tries += 1;
+            match result {
+                Ok(()) => Done::Revoked,
+                Err(WorkOsError::Transient { retry_after, .. }) if revocation.tries < REVOCATION_TRIES => {
+                    let wait = retry_after.unwrap_or(Span::from_secs(5));
+                    revocation.due = clock.monotonic().plus(wait);
+                    Done::TryAgain(revocation)
+                }
+                // A session that the browser's own sign-out has ended already is unknown there by now.
+                Err(error) => {
+                    tracing::info!(%error, "WorkOS did not end a session that was signed out here");
+                    Done::Revoked
+                }
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::auth::time::Timestamp;
+    use crate::workos::test_peer::{Peer, client, drive};
+
+    fn exchange() -> (Ask, oneshot::Receiver<Result<Tokens, WorkOsError>>) {
+        let (answer, result) = oneshot::channel();
+        let secret = || Secret::new("canary".to_owned());
+        let exchange = Exchange { code: secret(), verifier: secret(), end_user: EndUser::default(), answer };
+        (Ask::Exchange(Box::new(exchange)), result)
+    }
+
+    #[test]
+    fn whoever_left_while_waiting_keeps_nobody_from_signing_in() {
+        let clock = Clock::manual(Timestamp::from_unix_seconds(1_800_000_000));
+        let peer = Peer::scripted(vec![]);
+        let workos = client(&peer, &clock);
+        let (_control, mut desk) = Control::new(workos.clone(), Arc::default(), clock);
+        drive(&workos, async {
+            let mut waiting = Vec::new();
+            for _ in 0..EXCHANGES + 1 {
+                let (ask, result) = exchange();
+                desk.take(ask);
+                waiting.push(result);
+            }
+            for _ in 0..10_000 {
+                desk.take(exchange().0);
+            }
+            assert!(desk.waiting.len() <= WAITING, "{}", desk.waiting.len());
+            let (ask, last) = exchange();
+            desk.take(ask);
+            assert_eq!((desk.exchanging, waiting.len()), (EXCHANGES, EXCHANGES + 1));
+            // Two of those that are under way end.
+            desk.finish(Ok(Done::Exchanged));
+            desk.finish(Ok(Done::Exchanged));
+            assert_eq!((desk.exchanging, desk.waiting.len()), (EXCHANGES, 0));
+            drop(last);
+        });
+    }
+}
