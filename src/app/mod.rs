@@ -25,7 +25,7 @@ use crate::server::control::{Control, ControlDesk};
 use crate::server::data_thread::DataThread;
 use crate::server::endpoints::webhook::WebhookRoom;
 use crate::server::live::{PhaseCell, Shared};
-use crate::server::{admin, live::ConnectionLimits};
+use crate::server::{admin, settings::ConnectionLimits};
 use crate::standing::StandingTable;
 use crate::telemetry::{AccessLog, AuditLog, Metrics, Output};
 use crate::workos::{BuildError, WorkOs};

@@ -7,18 +7,14 @@ use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 use http::HeaderValue;
-use url::Url;
 
 use crate::activity::Activity;
 use crate::auth::gate::Gate;
-use crate::auth::identity::OrganizationId;
 use crate::auth::identity_headers::HeaderRules;
 use crate::auth::policy::Destination;
-use crate::auth::policy::route::ByteLimit;
 use crate::auth::time::Span;
 use crate::auth::webhook::WebhookSecret;
 use crate::clock::Clock;
-use crate::mail::Mailer;
 use crate::refresh::Refresher;
 use crate::revocation::Revocations;
 use crate::server::control::Control;
@@ -26,6 +22,7 @@ use crate::server::control::profiles::Profiles;
 use crate::server::endpoints::own_page::OwnPage;
 use crate::server::endpoints::webhook::WebhookRoom;
 use crate::server::peer::client_addr::TrustedPeers;
+use crate::server::settings::{AccessLogging, AuthorizeSettings, BearerRules, LinkMail, RequestLimits};
 use crate::server::site::Site;
 use crate::standing::StandingTable;
 use crate::store::{Sealer, SessionStore};
@@ -119,79 +116,6 @@ impl RouteLabels {
     }
 }
 
-/// Is every request logged?
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AccessLogging {
-    /// Yes.
-    On,
-    /// No.
-    Off,
-}
-
-/// How people are sent to WorkOS to sign in.
-#[derive(Debug, Clone)]
-pub struct AuthorizeSettings {
-    /// The base address of WorkOS' API.
-    pub api_url: Url,
-    /// The client id.
-    pub client_id: Box<str>,
-    /// Which of WorkOS' ways in.
-    pub way_in: WayIn,
-    /// The organization that everybody must be in, if the operator named one.
-    pub organization_id: Option<OrganizationId>,
-}
-
-/// Who mails magic links.
-#[derive(Debug, Clone)]
-pub enum LinkMail {
-    /// WorkOS.
-    WorkOs,
-    /// We do.
-    Own(Arc<Mailer>),
-}
-
-/// Whose access tokens programs may bring.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BearerRules {
-    /// The issuers that they may name.
-    pub issuers: Vec<Box<str>>,
-    /// The client they must be for, where they name one.
-    pub client_id: Box<str>,
-}
-
-/// Which of WorkOS' ways in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum WayIn {
-    /// AuthKit, or one of the social providers, by WorkOS' name for it.
-    Provider(Box<str>),
-    /// An enterprise connection.
-    Connection(Box<str>),
-}
-
-/// Limits on single requests.
-#[derive(Debug, Clone, Copy)]
-pub struct RequestLimits {
-    /// The most bytes a request body may have, where the route says nothing else.
-    pub body_bytes: ByteLimit,
-    /// No byte of a request body, or none taken of an answer, for this long.
-    pub body_idle_timeout: Span,
-}
-
-/// Limits on connections; fixed while the process runs.
-#[derive(Debug, Clone, Copy)]
-pub struct ConnectionLimits {
-    /// Connections at one time.
-    pub connections: usize,
-    /// Bytes of a request's head.
-    pub header_bytes: usize,
-    /// From the first byte of a head to its last.
-    pub header_timeout: Span,
-    /// Without a request.
-    pub idle_timeout: Span,
-    /// Requests at one time; `None` is no limit.
-    pub requests_in_flight: Option<usize>,
-}
-
 /// What every data thread sees.
 pub struct Shared {
     /// The configuration of the moment.
@@ -276,17 +200,8 @@ impl PhaseCell {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
-
-    /// The limits of the default configuration.
-    pub(crate) const LIMITS: ConnectionLimits = ConnectionLimits {
-        connections: 10_000,
-        header_bytes: 65_536,
-        header_timeout: Span::from_secs(10),
-        idle_timeout: Span::from_secs(75),
-        requests_in_flight: None,
-    };
 
     #[test]
     fn a_draining_process_does_not_become_ready_again() {

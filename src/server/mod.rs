@@ -12,7 +12,7 @@
 //! | [`control`] | what data threads ask of the control runtime |
 //! | [`peer`] | who is at the other end |
 //! | `reply` | what answers look like; the only place that chooses a status code |
-//! | [`site`] | where we are, and where our endpoints are |
+//! | [`settings`], [`site`] | what the operator decides; where we are, and where our endpoints are |
 //! | [`admin`] | the listener of probes and metrics |
 //!
 //! Each imports those below it.
@@ -29,6 +29,7 @@ pub mod peer;
 mod reply;
 mod request;
 mod router;
+pub mod settings;
 pub mod site;
 mod stack;
 

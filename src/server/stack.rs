@@ -14,13 +14,14 @@ use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 use crate::auth::navigation::classify;
 use crate::clock::Moment;
 use crate::server::data_thread::DataThread;
-use crate::server::live::{AccessLogging, Live, Shared};
+use crate::server::live::{Live, Shared};
 use crate::server::reply::Fault;
 use crate::server::reply::body::Body;
 use crate::server::request::exchange::{Answer, Exchange, Inbound, Note, asker};
 use crate::server::request::id::RequestId;
 use crate::server::request::watch::Watch;
 use crate::server::router;
+use crate::server::settings::AccessLogging;
 use crate::telemetry::AccessRecord;
 
 /// Takes requests, gives answers; never fails.

@@ -12,8 +12,8 @@ use crate::server::application::leases;
 use crate::server::connection;
 use crate::server::connection::listener::{Accept, Listener};
 use crate::server::data_thread::DataThread;
-use crate::server::live::ConnectionLimits;
 use crate::server::peer::client_addr::Peer;
+use crate::server::settings::ConnectionLimits;
 use crate::server::stack::{self, Stack};
 
 /// After an accept that failed for want of a descriptor or of memory, this long passes before the next.

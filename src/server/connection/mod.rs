@@ -19,11 +19,11 @@ use tower::ServiceExt;
 
 use crate::auth::time::Span;
 use crate::coarse::CoarseTimer;
-use crate::server::live::ConnectionLimits;
 use crate::server::peer::client_addr::Peer;
 use crate::server::request::exchange::Inbound;
 use crate::server::request::per_stream::PerStream;
 use crate::server::request::watch::{Finding, Watch};
+use crate::server::settings::ConnectionLimits;
 use crate::server::stack::Stack;
 
 pub mod acceptor;

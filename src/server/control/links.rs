@@ -14,7 +14,8 @@ use crate::clock::{Clock, Moment};
 use crate::entropy;
 use crate::mail::{Errand, MailError, Mailer};
 use crate::server::control::limits::Limits;
-use crate::server::live::{LinkMail, Live};
+use crate::server::live::Live;
+use crate::server::settings::LinkMail;
 use crate::server::site::Endpoint;
 use crate::workos::{Link, LinkRequest, WorkOs, WorkOsError};
 

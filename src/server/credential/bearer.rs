@@ -14,9 +14,10 @@ use crate::clock::Moment;
 use crate::server::control::profiles::Profile;
 use crate::server::credential;
 use crate::server::data_thread::{CachedBearer, DataThread};
-use crate::server::live::{BearerRules, Live};
+use crate::server::live::Live;
 use crate::server::reply::Fault;
 use crate::server::request::exchange::Exchange;
+use crate::server::settings::BearerRules;
 use crate::workos::key_set::{Refetch, Want};
 
 /// How long a request waits for a key or a profile: one call to WorkOS of the usual length.

@@ -9,7 +9,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit};
 use crate::auth::time::Span;
 use crate::clock::Moment;
 use crate::coarse::body_idle::Stuck;
-use crate::server::live::ConnectionLimits;
+use crate::server::settings::ConnectionLimits;
 
 /// What a connection is up to, in numbers that its deadline looks at.
 #[derive(Debug)]
@@ -111,7 +111,7 @@ mod tests {
     use tokio::sync::Semaphore;
 
     use super::*;
-    use crate::server::live::tests::LIMITS;
+    use crate::server::settings::tests::LIMITS;
 
     fn slot() -> OwnedSemaphorePermit {
         Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap()

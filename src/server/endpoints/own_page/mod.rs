@@ -10,10 +10,10 @@ use crate::auth::sign_in::Hints;
 use crate::server::endpoints::form::Form;
 use crate::server::endpoints::own_page::language::Language;
 use crate::server::endpoints::own_page::views::Door;
-use crate::server::live::WayIn;
 use crate::server::reply::Hitch;
 use crate::server::reply::body::Body;
 use crate::server::request::exchange::Exchange;
+use crate::server::settings::WayIn;
 use crate::server::site::{Endpoint, Site};
 
 mod language;

@@ -1,0 +1,97 @@
+//! What the operator decides and a request meets as it was decided: plain values, made by `app` of the configuration.
+
+use std::sync::Arc;
+
+use url::Url;
+
+use crate::auth::identity::OrganizationId;
+use crate::auth::policy::route::ByteLimit;
+use crate::auth::time::Span;
+use crate::mail::Mailer;
+
+/// Is every request logged?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccessLogging {
+    /// Yes.
+    On,
+    /// No.
+    Off,
+}
+
+/// How people are sent to WorkOS to sign in.
+#[derive(Debug, Clone)]
+pub struct AuthorizeSettings {
+    /// The base address of WorkOS' API.
+    pub api_url: Url,
+    /// The client id.
+    pub client_id: Box<str>,
+    /// Which of WorkOS' ways in.
+    pub way_in: WayIn,
+    /// The organization that everybody must be in, if the operator named one.
+    pub organization_id: Option<OrganizationId>,
+}
+
+/// Who mails magic links.
+#[derive(Debug, Clone)]
+pub enum LinkMail {
+    /// WorkOS.
+    WorkOs,
+    /// We do.
+    Own(Arc<Mailer>),
+}
+
+/// Whose access tokens programs may bring.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BearerRules {
+    /// The issuers that they may name.
+    pub issuers: Vec<Box<str>>,
+    /// The client they must be for, where they name one.
+    pub client_id: Box<str>,
+}
+
+/// Which of WorkOS' ways in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WayIn {
+    /// AuthKit, or one of the social providers, by WorkOS' name for it.
+    Provider(Box<str>),
+    /// An enterprise connection.
+    Connection(Box<str>),
+}
+
+/// Limits on single requests.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestLimits {
+    /// The most bytes a request body may have, where the route says nothing else.
+    pub body_bytes: ByteLimit,
+    /// No byte of a request body, or none taken of an answer, for this long.
+    pub body_idle_timeout: Span,
+}
+
+/// Limits on connections; fixed while the process runs.
+#[derive(Debug, Clone, Copy)]
+pub struct ConnectionLimits {
+    /// Connections at one time.
+    pub connections: usize,
+    /// Bytes of a request's head.
+    pub header_bytes: usize,
+    /// From the first byte of a head to its last.
+    pub header_timeout: Span,
+    /// Without a request.
+    pub idle_timeout: Span,
+    /// Requests at one time; `None` is no limit.
+    pub requests_in_flight: Option<usize>,
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// The limits of the default configuration.
+    pub(crate) const LIMITS: ConnectionLimits = ConnectionLimits {
+        connections: 10_000,
+        header_bytes: 65_536,
+        header_timeout: Span::from_secs(10),
+        idle_timeout: Span::from_secs(75),
+        requests_in_flight: None,
+    };
+}
