@@ -23,8 +23,8 @@ use crate::server::connection::listener::{self, BindError, Bound, Listen, Listen
 use crate::server::control::profiles::{ProfileDesk, Profiles};
 use crate::server::control::{Control, ControlDesk};
 use crate::server::data_thread::DataThread;
-use crate::server::endpoints::webhook::WebhookRoom;
 use crate::server::live::{PhaseCell, Shared};
+use crate::server::request::room::WebhookRoom;
 use crate::server::{admin, settings::ConnectionLimits};
 use crate::standing::StandingTable;
 use crate::telemetry::{AccessLog, AuditLog, Metrics, Output};

@@ -7,7 +7,7 @@
 //! | `application` | from a decision to the application and back |
 //! | [`endpoints`] | our own endpoints, a file or a folder each, and what they share |
 //! | `credential` | from cookies and tokens to somebody, and to the cookies that go back |
-//! | `request` | what a request is on its way, and what is watched of it |
+//! | [`request`] | what a request is on its way, and what is watched of it |
 //! | [`live`], [`data_thread`] | what all threads share, and what each has for itself |
 //! | [`control`] | what data threads ask of the control runtime |
 //! | [`peer`] | who is at the other end |
@@ -27,7 +27,7 @@ pub mod endpoints;
 pub mod live;
 pub mod peer;
 mod reply;
-mod request;
+pub mod request;
 mod router;
 pub mod settings;
 pub mod site;

@@ -14,5 +14,5 @@ pub(crate) mod session_json;
 pub(crate) mod sign_in;
 pub(crate) mod sign_out;
 pub(crate) mod signed_out;
-pub mod webhook;
+pub(crate) mod webhook;
 pub(crate) mod well_known;

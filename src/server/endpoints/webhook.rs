@@ -3,7 +3,6 @@
 //! no rule about other sites: the signature says who asks.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::{HeaderMap, Response};
 use http_body::Body as _;
@@ -21,13 +20,8 @@ use crate::server::data_thread::DataThread;
 use crate::server::reply::body::Body;
 use crate::server::reply::{Asker, Fault};
 use crate::server::request::exchange::{Exchange, asker};
+use crate::server::request::room::{Full, MAX_BYTES, WebhookRoom, Whole};
 
-/// The largest webhook; WorkOS' are a few kilobytes.
-const MAX_BYTES: usize = 1024 * 1024;
-/// What each may send without asking for room: more than nearly all have.
-const SMALL_BYTES: usize = 16 * 1024;
-/// Room for what all of them together send beyond that. Nobody has shown yet that they know the secret.
-const ROOM_BYTES: usize = 16 * 1024 * 1024;
 /// It must be here after this long.
 const PATIENCE: Span = Span::from_secs(10);
 /// From then until this long after, those who have to know are told. WorkOS waits longer for its answer.
@@ -92,8 +86,8 @@ async fn take(thread: &DataThread, exchange: Exchange) -> Result<(), Refused> {
     let secret = live.webhook_secret.as_ref().ok_or(Refused::Signature)?;
     let signature = signature(&head.headers, now)?;
     let body = read(thread, body).await?;
-    secret.verify(&signature, &body.bytes).map_err(|_| Refused::Signature)?;
-    let event = Event::parse(&body.bytes, now).map_err(|_| Refused::Malformed)?;
+    secret.verify(&signature, body.bytes()).map_err(|_| Refused::Signature)?;
+    let event = Event::parse(body.bytes(), now).map_err(|_| Refused::Malformed)?;
     drop(body);
     let heard = thread.timer.within(TELLING, thread.shared.revocations.hear(event)).await;
     heard.map_err(|_| Refused::Unavailable)?.map_err(|_| Refused::Unavailable)
@@ -113,43 +107,13 @@ async fn read(thread: &DataThread, body: Incoming) -> Result<Whole<'_>, Refused>
 }
 
 async fn collect(room: &WebhookRoom, mut body: Incoming) -> Result<Whole<'_>, Refused> {
-    let mut whole = Whole { bytes: Vec::new(), taken: 0, room };
+    let mut whole = Whole::new(room);
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|_| Refused::Broken)?.into_data() else { continue };
-        whole.push(&data)?;
+        whole.push(&data).map_err(|full| match full {
+            Full::One => Refused::TooLarge,
+            Full::All => Refused::Crowded,
+        })?;
     }
     Ok(whole)
-}
-
-/// How much of the room for large webhooks is taken.
-#[derive(Debug, Default)]
-pub struct WebhookRoom(AtomicUsize);
-
-/// A body as far as it has come. What it takes of the room is free again when it is dropped.
-struct Whole<'a> {
-    bytes: Vec<u8>,
-    taken: usize,
-    room: &'a WebhookRoom,
-}
-
-impl Whole<'_> {
-    fn push(&mut self, data: &[u8]) -> Result<(), Refused> {
-        let length = self.bytes.len().saturating_add(data.len());
-        if length > MAX_BYTES {
-            return Err(Refused::TooLarge);
-        }
-        let more = length.saturating_sub(SMALL_BYTES).saturating_sub(self.taken);
-        self.taken += more;
-        if self.room.0.fetch_add(more, Ordering::Relaxed).saturating_add(more) > ROOM_BYTES {
-            return Err(Refused::Crowded);
-        }
-        self.bytes.extend_from_slice(data);
-        Ok(())
-    }
-}
-
-impl Drop for Whole<'_> {
-    fn drop(&mut self) {
-        self.room.0.fetch_sub(self.taken, Ordering::Relaxed);
-    }
 }

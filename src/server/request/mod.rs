@@ -6,4 +6,5 @@ pub(crate) mod exchange;
 pub(crate) mod id;
 pub(crate) mod intake;
 pub(crate) mod per_stream;
+pub mod room;
 pub(crate) mod watch;
