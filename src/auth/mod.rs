@@ -27,6 +27,7 @@ pub mod revocation;
 pub mod sealed_cookie;
 pub mod secret;
 pub mod session;
+pub mod session_choice;
 pub mod session_codec;
 pub mod sign_in;
 pub mod sign_out;

@@ -4,11 +4,12 @@
 use std::sync::Arc;
 
 use crate::activity::Use;
-use crate::auth::cookie::{Candidates, Chosen, RequestCookies, choose};
+use crate::auth::cookie::{Candidates, RequestCookies};
 use crate::auth::place::Place;
 use crate::auth::presented::{Dependency, OpenSession, Presented, Standing};
 use crate::auth::sealed_cookie::SealedWith;
 use crate::auth::session::{Freshness, Session};
+use crate::auth::session_choice::{Chosen, choose};
 use crate::server::data_thread::{CachedSession, DataThread};
 use crate::server::live::Live;
 use crate::store::{Loaded, Stamp, StoreUnavailable, Stored};
