@@ -25,7 +25,7 @@ use crate::server::live::Live;
 use crate::server::reply::Fault;
 use crate::server::reply::body::{Body, BodyError};
 use crate::server::request::body::{self, RequestBody};
-use crate::server::request::exchange::{Bearings, Exchange};
+use crate::server::request::exchange::{self, Bearings, Exchange};
 use crate::server::request::per_stream;
 use crate::server::request::watch::Watch;
 use crate::server::site::Scheme;
@@ -69,7 +69,7 @@ impl Forwarding<'_> {
         let asked = Asked::of(exchange.request.method(), exchange.request.headers());
         let wants_upgrade = self.rewrite(&mut exchange, &passage);
         let (id, caller, watch) = (exchange.id.clone(), exchange.caller, Arc::clone(&exchange.watch));
-        let asker = crate::server::request::exchange::asker(&live, &id, caller);
+        let asker = exchange::asker(&live, &id, caller);
         let route = passage.route().and_then(|index| live.gate.policy().routes().get(index));
         let limit = route.and_then(|route| route.body_bytes).unwrap_or(live.limits.body_bytes);
         let idle = BodyIdle::new(self.thread.timer.clone(), live.limits.body_idle_timeout);
@@ -115,7 +115,7 @@ impl Forwarding<'_> {
         Response::from_parts(head, Body::stream(Box::pin(body.map_err(|error| Box::new(error) as BodyError))))
     }
 
-    /// What the application gets: the client's request without what belongs to its per_stream, without our
+    /// What the application gets: the client's request without what belongs to its connection, without our
     /// cookies, without anything that claims an identity; with the one path, and with ours set last.
     fn rewrite(&self, exchange: &mut Exchange, passage: &Passage) -> Upgrade {
         let live = &exchange.live;
