@@ -82,6 +82,10 @@ pub enum MailError {
 /// What a letter is about.
 #[derive(Debug)]
 pub struct Errand<'a> {
+    /// What it says.
+    pub template: &'a Template,
+    /// The language that it says it in (BCP 47), where that is known.
+    pub language: Option<&'static str>,
     /// Whom it is for.
     pub to: &'a str,
     /// The link in it.
@@ -96,7 +100,6 @@ pub struct Errand<'a> {
 pub struct Mailer {
     transport: AsyncSmtpTransport<Tokio1Executor>,
     from: Mailbox,
-    template: Template,
 }
 
 impl fmt::Debug for Mailer {
@@ -106,11 +109,11 @@ impl fmt::Debug for Mailer {
 }
 
 impl Mailer {
-    /// A mailer that hands letters in this form to this relay. Opens no connection.
+    /// A mailer that hands letters to this relay. Opens no connection.
     ///
     /// # Errors
     /// [`MailerError`] names what cannot be used.
-    pub fn new(relay: &Relay, from: &str, template: Template) -> Result<Self, MailerError> {
+    pub fn new(relay: &Relay, from: &str) -> Result<Self, MailerError> {
         let from: Mailbox = from.parse().map_err(|_| MailerError::From)?;
         let tls = match relay.protection {
             Protection::Tls => Tls::Wrapper(tls_to(relay)?),
@@ -126,7 +129,7 @@ impl Mailer {
         if let Some((user, password)) = &relay.login {
             builder = builder.credentials(Credentials::new(user.clone().into(), password.expose().clone()));
         }
-        Ok(Self { transport: builder.build(), from, template })
+        Ok(Self { transport: builder.build(), from })
     }
 
     /// Hands one letter over.
@@ -150,14 +153,19 @@ impl Mailer {
         let mut message = Message::builder()
             .from(self.from.clone())
             .to(Mailbox::new(None, to))
-            .subject(self.template.subject())
+            .subject(errand.template.subject())
             .message_id(Some(format!("<{id}@{}>", self.from.email.domain())))
             .date(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
-            .singlepart(SinglePart::plain(self.template.text(errand.link, errand.good_for)))
+            .singlepart(SinglePart::plain(errand.template.text(errand.link, errand.good_for)))
             .map_err(|_| MailError::Recipient(0))?;
         // RFC 3834 §5: nobody's holiday notice comes back.
         let name = HeaderName::new_from_ascii_str("Auto-Submitted");
         message.headers_mut().insert_raw(HeaderValue::new(name, "auto-generated".to_owned()));
+        if let Some(language) = errand.language {
+            // RFC 3282: mail programs read it out as it is meant to sound.
+            let name = HeaderName::new_from_ascii_str("Content-Language");
+            message.headers_mut().insert_raw(HeaderValue::new(name, language.to_owned()));
+        }
         Ok(message)
     }
 }

@@ -23,6 +23,7 @@ use crate::mail::{Mailer, MailerError, Protection, Relay};
 use crate::server::connection::listener::Listen;
 use crate::server::content_security_policy;
 use crate::server::endpoints::own_page::{Logo, OwnPage, Remembering, Way};
+use crate::server::language::Letters;
 use crate::server::live::{Live, RouteLabels};
 use crate::server::peer::client_addr::{TrustedPeers, UnixTrust};
 use crate::server::settings::{
@@ -268,7 +269,11 @@ fn magic_link(config: &Config) -> Result<Option<LinkMail>, LiveError> {
         (None, true) => return Ok(Some(LinkMail::WorkOs)),
         (Some(mail), true) => mail,
     };
-    let template = Template::new(mail.template.as_deref(), config.server.public_url.origin())?;
+    let site = config.server.public_url.origin();
+    let letters = match &mail.template {
+        Some(file) => Letters::own(Template::parse(file, site)?),
+        None => Letters::usual(site)?,
+    };
     let relay = Relay {
         host: mail.relay.host.clone(),
         port: mail.relay.port,
@@ -280,7 +285,8 @@ fn magic_link(config: &Config) -> Result<Option<LinkMail>, LiveError> {
         login: mail.relay.login.clone(),
         authorities: mail.authorities.clone(),
     };
-    Ok(Some(LinkMail::Own(Arc::new(Mailer::new(&relay, &mail.from, template)?))))
+    let mailer = Mailer::new(&relay, &mail.from)?;
+    Ok(Some(LinkMail::Own(Arc::new(mailer), Arc::new(letters))))
 }
 
 fn listen(listen: &ConfigListen) -> Listen {

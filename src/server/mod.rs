@@ -13,6 +13,7 @@
 //! | [`peer`] | who is at the other end |
 //! | `reply` | what answers look like; the only place that chooses a status code |
 //! | [`settings`], [`site`] | what the operator decides; where we are, and where our endpoints are |
+//! | [`language`] | which language somebody reads, and all that our pages and letters say in it |
 //! | [`admin`] | the listener of probes and metrics |
 //!
 //! Each imports those below it.
@@ -24,6 +25,7 @@ pub mod control;
 mod credential;
 pub mod data_thread;
 pub mod endpoints;
+pub mod language;
 pub mod live;
 pub mod peer;
 mod reply;

@@ -26,7 +26,7 @@ use crate::server::endpoints::webhook;
 use crate::server::endpoints::well_known;
 use crate::server::live::Live;
 use crate::server::peer::client_addr::ClientAddr;
-use crate::server::reply::Fault;
+use crate::server::reply::{Fault, Unclear};
 use crate::server::request::exchange::{Answer, Bearings, Exchange, Note};
 use crate::server::request::intake::{self, IntakeFault};
 use crate::server::site::Endpoint;
@@ -55,17 +55,11 @@ fn take_in(exchange: &Exchange) -> Result<Bearings, Fault> {
     if !live.site.answers(&host) {
         return Err(Fault::OtherHost);
     }
-    let path = RequestPath::parse(request.uri().path()).map_err(|_| {
-        Fault::BadPath("The path of this address holds something that could be read in more than one way.")
-    })?;
+    let path = RequestPath::parse(request.uri().path()).map_err(|_| Fault::BadPath(Unclear::Path))?;
     let destination =
         destination(live.gate.policy(), request, &path, &host).map_err(|refusal| match refusal {
-            PathRefusal::Path(_) | PathRefusal::Ambiguous => {
-                Fault::BadPath("The path of this address can be read in more than one way.")
-            }
-            PathRefusal::EncodedSlash => {
-                Fault::BadPath("The path of this address holds an encoded slash, which is not taken here.")
-            }
+            PathRefusal::Path(_) | PathRefusal::Ambiguous => Fault::BadPath(Unclear::Readings),
+            PathRefusal::EncodedSlash => Fault::BadPath(Unclear::EncodedSlash),
         })?;
     Ok(Bearings { client, host, path: path.into_owned(), destination })
 }

@@ -8,6 +8,7 @@ use crate::auth::identity::OrganizationId;
 use crate::auth::policy::route::ByteLimit;
 use crate::auth::time::Span;
 use crate::mail::Mailer;
+use crate::server::language::Letters;
 
 /// Is every request logged?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,8 +37,8 @@ pub struct AuthorizeSettings {
 pub enum LinkMail {
     /// WorkOS.
     WorkOs,
-    /// We do.
-    Own(Arc<Mailer>),
+    /// We do: who hands the letters over, and the letters.
+    Own(Arc<Mailer>, Arc<Letters>),
 }
 
 /// Whose access tokens programs may bring.

@@ -14,6 +14,7 @@ use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 use crate::auth::navigation::classify;
 use crate::clock::Moment;
 use crate::server::data_thread::DataThread;
+use crate::server::language::{Kept, Reader};
 use crate::server::live::{Live, Shared};
 use crate::server::reply::Fault;
 use crate::server::reply::body::Body;
@@ -183,9 +184,10 @@ where
     S: Service<Exchange, Response = Answer, Error = Infallible>,
 {
     let (live, id, caller) = (Arc::clone(&exchange.live), exchange.id.clone(), exchange.caller);
+    let reader = Kept::of(caller, exchange.request.headers());
     let Ok(outcome) = AssertUnwindSafe(inner.oneshot(exchange)).catch_unwind().await else {
         tracing::error!(request_id = id.as_str(), "a request made the program panic");
-        let response = asker(&live, &id, caller).fault(Fault::Internal);
+        let response = asker(&live, &id, caller, Reader::Gone(&reader)).fault(Fault::Internal);
         return Ok(Answer { response, note: Note::default() });
     };
     outcome

@@ -196,6 +196,28 @@ fn only_the_reply_chooses_a_status() {
 }
 
 #[test]
+fn what_makes_pages_says_nothing_on_its_own() {
+    let makes_pages = |source: &&Source| {
+        source.module() == "server"
+            && !["src/server/language/", "src/server/reply/"].iter().any(|home| source.path.starts_with(home))
+            && source.code_lines().any(|line| line.contains(".language()"))
+    };
+    let is_word =
+        |word: &&str| word.len() > 1 && word.trim_end_matches(['.', ',']).chars().all(char::is_alphabetic);
+    let mut seen = 0;
+    for source in sources().iter().filter(makes_pages) {
+        seen += 1;
+        // Every second piece between quotation marks is a literal.
+        let code: Vec<&str> = source.code_lines().collect();
+        for literal in code.join("\n").split('"').skip(1).step_by(2) {
+            let words = literal.split_whitespace().filter(is_word).count();
+            assert!(words < 2, "{}: {literal:?} belongs into the catalogues", source.path);
+        }
+    }
+    assert!(seen >= 6, "{seen} files make pages");
+}
+
+#[test]
 fn only_the_source_of_settings_reads_the_environment() {
     for source in &sources() {
         let reads = source.code_lines().any(|line| line.contains("env::var"));

@@ -29,6 +29,7 @@ mod identity_headers;
 mod identity_values;
 mod intake;
 mod key_rotation;
+mod languages;
 mod leases;
 mod limits;
 mod logs;

@@ -41,13 +41,13 @@ allow = [{ roles = ["admin"] }]
 /// What every answer of ours has.
 fn assert_ours(what: &str, response: &Response) -> String {
     assert_eq!(response.header("cache-control"), Some("private, no-store"), "{what}: {response:?}");
-    // Where a page of an allowed origin asks, the answer depends on that too.
-    let varies: &[&str] = if response.header("access-control-allow-origin").is_some() {
-        &["Cookie", "Origin"]
-    } else {
-        &["Cookie"]
-    };
+    // Where a page of an allowed origin asks, the answer depends on that too; what people read, on their language.
+    let origin = response.header("access-control-allow-origin").map(|_| "Origin");
+    let is_page = response.header("content-type").is_some_and(|kind| kind.starts_with("text/html"));
+    let language = is_page.then_some("Accept-Language");
+    let varies: Vec<&str> = ["Cookie"].into_iter().chain(origin).chain(language).collect();
     assert_eq!(response.headers.all("vary"), varies, "{what}: {response:?}");
+    assert_eq!(response.header("content-language").is_some(), is_page, "{what}: {response:?}");
     assert_eq!(response.header("x-content-type-options"), Some("nosniff"), "{what}: {response:?}");
     assert_eq!(response.header("referrer-policy"), Some("no-referrer"), "{what}: {response:?}");
     assert!(response.header("server").is_none() && response.header("x-powered-by").is_none(), "{what}");
@@ -90,7 +90,10 @@ fn assert_any_page(what: &str, status: u16, framed: Framed, response: &Response)
     assert_eq!(response.headers.all("content-security-policy"), [policy], "{what}");
     assert_eq!(response.header("x-frame-options"), frames, "{what}");
 
-    assert!(text.starts_with("<!doctype html>\n<html lang=\"en\">"), "{what}: {text}");
+    let language = response.header("content-language").unwrap_or_default();
+    assert!(text.starts_with(&format!("<!doctype html>\n<html lang=\"{language}\">")), "{what}: {text}");
+    let body = text.split("</style>").nth(1).unwrap_or_default();
+    assert!(!body.contains(['{', '}']), "{what}: a place is not filled in: {body}");
     let title =
         text.split("<title>").nth(1).and_then(|rest| rest.split("</title>").next()).unwrap_or_default();
     assert!(!title.trim().is_empty() && text.contains(&format!("<h1>{title}</h1>")), "{what}: {text}");

@@ -18,18 +18,6 @@ const SUBJECT: &str = "Subject:";
 /// Longest subject; mail programs show about 60 characters.
 const MAX_SUBJECT_BYTES: usize = 200;
 
-/// The letter that is sent when the operator has written none.
-const USUAL: &str = "Subject: Sign in to {site}
-
-Somebody, most likely you, asked for a link to sign in to {site}.
-
-Open it within {minutes} minutes, in the browser in which you asked for it:
-
-{link}
-
-It can be used once. If you did not ask for it, you need not do anything.
-";
-
 /// Why a text is no template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum TemplateError {
@@ -50,16 +38,11 @@ pub struct Template {
 }
 
 impl Template {
-    /// A template for letters of this site; `text` is the operator's, `None` the usual one. A text begins with its
-    /// subject in a line of its own and an empty line; `{link}`, `{site}` and `{minutes}` are filled in.
+    /// A template for letters of this site; `{link}`, `{site}` and `{minutes}` are filled in.
     ///
     /// # Errors
     /// [`TemplateError`] says what is missing.
-    pub fn new(text: Option<&str>, site: &str) -> Result<Self, TemplateError> {
-        let (head, text) = text.unwrap_or(USUAL).split_once('\n').ok_or(TemplateError::Subject)?;
-        let subject = head.strip_prefix(SUBJECT).map(str::trim).ok_or(TemplateError::Subject)?;
-        let text =
-            text.strip_prefix("\r\n").or_else(|| text.strip_prefix('\n')).ok_or(TemplateError::Subject)?;
+    pub fn new(subject: &str, text: &str, site: &str) -> Result<Self, TemplateError> {
         let plain = !subject.is_empty() && !subject.contains(char::is_control);
         if !plain || subject.len() > MAX_SUBJECT_BYTES {
             return Err(TemplateError::Subject);
@@ -68,6 +51,18 @@ impl Template {
             return Err(TemplateError::Link);
         }
         Ok(Self { subject: subject.replace(SITE, site).into(), text: text.into(), site: site.into() })
+    }
+
+    /// The template in a file: its subject in a line of its own, an empty line, its text.
+    ///
+    /// # Errors
+    /// [`TemplateError`] says what is missing.
+    pub fn parse(file: &str, site: &str) -> Result<Self, TemplateError> {
+        let (head, text) = file.split_once('\n').ok_or(TemplateError::Subject)?;
+        let subject = head.strip_prefix(SUBJECT).map(str::trim).ok_or(TemplateError::Subject)?;
+        let text =
+            text.strip_prefix("\r\n").or_else(|| text.strip_prefix('\n')).ok_or(TemplateError::Subject)?;
+        Self::new(subject, text, site)
     }
 
     /// The subject. It never holds the link.
@@ -112,7 +107,7 @@ mod tests {
     use super::*;
 
     fn filled(text: &str) -> String {
-        let template = Template::new(Some(text), "https://app.example.com").unwrap();
+        let template = Template::parse(text, "https://app.example.com").unwrap();
         template.text(&Secret::new("https://app.example.com/l?x={site}".to_owned()), Span::from_minutes(15))
     }
 
@@ -126,19 +121,11 @@ mod tests {
     }
 
     #[test]
-    fn the_usual_letter_names_the_site_and_the_time() {
-        let usual = Template::new(None, "https://app.example.com").unwrap();
-        assert_eq!(usual.subject(), "Sign in to https://app.example.com");
-        let text = usual.text(&Secret::new("LINK".to_owned()), Span::from_minutes(15));
-        assert!(text.contains("\n\nLINK\n\n") && text.contains("15 minutes"), "{text}");
-    }
-
-    #[test]
     fn a_text_without_subject_or_link_is_no_template() {
         for text in ["", "{link}", "Hello\n\n{link}", "Subject:\n\n{link}", "Subject: a\n{link}"] {
-            assert_eq!(Template::new(Some(text), "s"), Err(TemplateError::Subject), "{text:?}");
+            assert_eq!(Template::parse(text, "s"), Err(TemplateError::Subject), "{text:?}");
         }
-        assert_eq!(Template::new(Some("Subject: a {link}\n\nb"), "s"), Err(TemplateError::Link));
-        assert!(Template::new(Some("Subject: a\r\n\r\n{link}"), "s").is_ok());
+        assert_eq!(Template::parse("Subject: a {link}\n\nb", "s"), Err(TemplateError::Link));
+        assert!(Template::parse("Subject: a\r\n\r\n{link}", "s").is_ok());
     }
 }

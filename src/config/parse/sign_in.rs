@@ -148,7 +148,7 @@ fn letter(node: &Node<'_>, bytes: Vec<u8>) -> Option<Box<str>> {
     let text = String::from_utf8(bytes).ok();
     let fault = match &text {
         None => Some("write it in UTF-8".to_owned()),
-        Some(text) => Template::new(Some(text), "").err().map(|error| error.to_string()),
+        Some(text) => Template::parse(text, "").err().map(|error| error.to_string()),
     };
     if let Some(cure) = fault {
         node.report(Remark::new("found a file that is not a letter", cure));

@@ -21,6 +21,7 @@ use crate::server::application::opening::{Asked, ended, unless_ended};
 use crate::server::application::tunnel;
 use crate::server::credential::renewal::{self, WriteBack, with_cookies};
 use crate::server::data_thread::DataThread;
+use crate::server::language::{Kept, Reader};
 use crate::server::live::Live;
 use crate::server::reply::Fault;
 use crate::server::reply::body::{Body, BodyError};
@@ -69,7 +70,8 @@ impl Forwarding<'_> {
         let asked = Asked::of(exchange.request.method(), exchange.request.headers());
         let wants_upgrade = self.rewrite(&mut exchange, &passage);
         let (id, caller, watch) = (exchange.id.clone(), exchange.caller, Arc::clone(&exchange.watch));
-        let asker = exchange::asker(&live, &id, caller);
+        let reader = Kept::of(caller, exchange.request.headers());
+        let asker = exchange::asker(&live, &id, caller, Reader::Gone(&reader));
         let route = passage.route().and_then(|index| live.gate.policy().routes().get(index));
         let limit = route.and_then(|route| route.body_bytes).unwrap_or(live.limits.body_bytes);
         let idle = BodyIdle::new(self.thread.timer.clone(), live.limits.body_idle_timeout);

@@ -14,6 +14,7 @@ use crate::clock::{Clock, Moment};
 use crate::entropy;
 use crate::mail::{Errand, MailError, Mailer};
 use crate::server::control::limits::Limits;
+use crate::server::language::{Language, Letter};
 use crate::server::live::Live;
 use crate::server::settings::LinkMail;
 use crate::server::site::Endpoint;
@@ -34,6 +35,8 @@ pub(crate) struct LinkOrder {
     pub(crate) live: Arc<Live>,
     pub(crate) address: Address,
     pub(crate) attempt: LinkAttempt,
+    /// What whoever asks reads.
+    pub(crate) language: &'static Language,
     /// Who asks; unknown behind a unix socket.
     pub(crate) ip: Option<IpAddr>,
 }
@@ -107,14 +110,16 @@ impl LinkOrder {
             Err(error) => return not_made(&error, &redirect_uri),
         };
         match &self.live.magic_link {
-            Some(LinkMail::Own(mailer)) => self.mail(&link, mailer, clock).await,
+            Some(LinkMail::Own(mailer, letters)) => {
+                self.mail(&link, mailer, letters.in_language(self.language), clock).await
+            }
             Some(LinkMail::WorkOs) | None => {
                 workos.send_link(&link).await.or_else(|error| not_made(&error, &redirect_uri))
             }
         }
     }
 
-    async fn mail(&self, link: &Link, mailer: &Mailer, clock: &Clock) -> LinkSent {
+    async fn mail(&self, link: &Link, mailer: &Mailer, letter: &Letter, clock: &Clock) -> LinkSent {
         let context = self.live.sealer.context();
         let sealed = match self.attempt.seal_link(&context, &link.url, entropy::draw()) {
             Ok(sealed) => sealed,
@@ -126,6 +131,8 @@ impl LinkOrder {
         let page = self.live.site.url(Endpoint::MagicLinkOpen);
         let ours = Secret::new(format!("{page}?link={}", sealed.as_str()));
         let errand = Errand {
+            template: &letter.template,
+            language: letter.language,
             to: self.address.as_str(),
             link: &ours,
             good_for: LINK_LIFETIME,

@@ -16,8 +16,8 @@ use crate::server::data_thread::DataThread;
 use crate::server::endpoints::callback_page;
 use crate::server::endpoints::sign_in;
 use crate::server::peer::end_user;
-use crate::server::reply::Fault;
 use crate::server::reply::body::Body;
+use crate::server::reply::{Fault, Unclear};
 use crate::server::request::exchange::{Bearings, Exchange};
 use crate::telemetry::SignInStage;
 use crate::workos::WorkOsError;
@@ -66,9 +66,7 @@ pub(crate) async fn answer(thread: &DataThread, exchange: &Exchange, bearings: &
         }
         Callback::Malformed => {
             metrics.sign_in(SignInStage::Failed, "malformed");
-            exchange
-                .asker()
-                .fault(Fault::BadPath("The answer from the sign-in service names one thing twice."))
+            exchange.asker().fault(Fault::BadPath(Unclear::Callback))
         }
     }
 }

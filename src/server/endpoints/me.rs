@@ -19,6 +19,7 @@ use crate::server::credential::renewal::Visitor;
 use crate::server::data_thread::DataThread;
 use crate::server::endpoints::session_json::date;
 use crate::server::endpoints::sign_in;
+use crate::server::language::{Language, Session as Words};
 use crate::server::live::Live;
 use crate::server::peer::end_user;
 use crate::server::peer::user_agent::describe;
@@ -42,7 +43,7 @@ pub(crate) async fn answer(thread: &DataThread, exchange: &Exchange, bearings: &
     let response = match who {
         WhoAmI::Somebody(open) => {
             let lists = look_up(thread, live, open.session.identity()).await;
-            asker.page(PageStatus::Shown, &page(live, &open.session, lists))
+            asker.page(PageStatus::Shown, &page(live, exchange.language(), &open.session, lists))
         }
         WhoAmI::Unknown(dependency) => asker.refusal(Refusal::Unavailable(dependency), None, retry_after),
         WhoAmI::Nobody | WhoAmI::Renew(_) if exchange.caller == Caller::Navigation => {
@@ -100,18 +101,19 @@ async fn look_up(thread: &DataThread, live: &Live, identity: &Identity) -> Lists
     Lists { sessions: sessions.ok().flatten(), memberships }
 }
 
-fn page(live: &Live, session: &Session, lists: Lists) -> Me {
-    let identity = session.identity();
+fn page(live: &Live, language: &'static Language, session: &Session, lists: Lists) -> Me {
+    let (identity, words) = (session.identity(), &language.words.session);
     let lacking = !has_no_lists(identity) && (lists.sessions.is_none() || lists.memberships.is_none());
-    let organizations = organizations(identity, lists.memberships.unwrap_or_default());
+    let organizations = organizations(identity, lists.memberships.unwrap_or_default(), words);
     Me {
+        language,
         name: name(identity),
         impersonator: identity.impersonator.as_ref().map(|one| one.email.to_string()),
-        facts: facts(live, session, &organizations),
+        facts: facts(live, session, &organizations, words),
         lacking,
         // Whoever belongs to one organization and is in it has nothing to choose.
         organizations: if organizations.iter().all(|one| one.current) { Vec::new() } else { organizations },
-        devices: devices(identity, lists.sessions.unwrap_or_default()),
+        devices: devices(identity, lists.sessions.unwrap_or_default(), words),
         sign_out: live.site.path(Endpoint::SignOut),
         refresh: session.is_renewable().then(|| live.site.path(Endpoint::SessionRefresh)),
         switch: live.site.path(Endpoint::SessionOrganization),
@@ -120,7 +122,7 @@ fn page(live: &Live, session: &Session, lists: Lists) -> Me {
     }
 }
 
-fn facts(live: &Live, session: &Session, organizations: &[Organization]) -> Vec<Fact> {
+fn facts(live: &Live, session: &Session, organizations: &[Organization], words: &'static Words) -> Vec<Fact> {
     let identity = session.identity();
     let lifetimes = live.gate.lifetimes();
     let mut facts = Vec::new();
@@ -132,25 +134,33 @@ fn facts(live: &Live, session: &Session, organizations: &[Organization]) -> Vec<
         let named = organizations.iter().find(|one| one.current && one.name != one.id);
         named.map_or_else(|| id.to_string(), |one| format!("{} ({id})", one.name))
     });
-    tell("Address", identity.user.email.as_deref().map(str::to_owned));
-    tell("User", Some(identity.user.id.to_string()));
-    tell("Organization", organization);
-    tell("Roles", list(identity.roles.iter().map(|role| role.as_str()).collect()));
-    tell("Permissions", list(identity.permissions.iter().map(|one| one.as_str()).collect()));
-    tell("Signed in with", identity.auth_method.as_deref().map(str::to_owned));
-    tell("Signed in", date(session.signed_in_at()));
-    tell("Ends", date(session.ends_at(lifetimes)));
-    tell("Ends if unused", date(session.idle_ends_at(lifetimes)));
+    tell(&words.address, identity.user.email.as_deref().map(str::to_owned));
+    tell(&words.user, Some(identity.user.id.to_string()));
+    tell(&words.organization, organization);
+    tell(&words.roles, list(identity.roles.iter().map(|role| role.as_str()).collect()));
+    tell(&words.permissions, list(identity.permissions.iter().map(|one| one.as_str()).collect()));
+    tell(&words.signed_in_with, identity.auth_method.as_deref().map(str::to_owned));
+    tell(&words.signed_in, date(session.signed_in_at()));
+    tell(&words.ends, date(session.ends_at(lifetimes)));
+    tell(&words.ends_if_unused, date(session.idle_ends_at(lifetimes)));
     facts
 }
 
-fn organizations(identity: &Identity, memberships: Vec<Membership>) -> Vec<Organization> {
+fn organizations(
+    identity: &Identity,
+    memberships: Vec<Membership>,
+    words: &'static Words,
+) -> Vec<Organization> {
     let mut organizations: Vec<_> = memberships
         .into_iter()
-        .map(|Membership { organization_id, name }| Organization {
-            current: identity.organization_id.as_ref() == Some(&organization_id),
-            name: name.map_or_else(|| organization_id.to_string(), Into::into),
-            id: organization_id.to_string(),
+        .map(|Membership { organization_id, name }| {
+            let name: String = name.map_or_else(|| organization_id.to_string(), Into::into);
+            Organization {
+                current: identity.organization_id.as_ref() == Some(&organization_id),
+                switch_to: words.switch_to.fill(&[("name", &name)]),
+                name,
+                id: organization_id.to_string(),
+            }
         })
         .collect();
     organizations.sort_by(|one, other| one.name.cmp(&other.name));
@@ -158,17 +168,25 @@ fn organizations(identity: &Identity, memberships: Vec<Membership>) -> Vec<Organ
 }
 
 /// The sessions that can be used, the newest first.
-fn devices(identity: &Identity, mut sessions: Vec<UserSession>) -> Vec<Device> {
+fn devices(identity: &Identity, mut sessions: Vec<UserSession>, words: &'static Words) -> Vec<Device> {
     sessions.retain(|session| session.status == SessionStatus::Active);
     sessions.sort_by_key(|session| std::cmp::Reverse(session.created_at));
     let day = |at: Option<Timestamp>| at.and_then(date);
-    let device = |session: UserSession| Device {
-        current: Some(&session.id) == identity.session_id.as_ref(),
-        id: session.id.to_string(),
-        name: session.user_agent.as_deref().map_or_else(|| "Unknown device".to_owned(), describe),
-        address: session.ip_address.map(Into::into),
-        signed_in: day(session.created_at),
-        ends: day(session.expires_at),
+    let device = |session: UserSession| {
+        let name = describe(session.user_agent.as_deref().unwrap_or_default(), words);
+        let signed_in = day(session.created_at);
+        Device {
+            current: Some(&session.id) == identity.session_id.as_ref(),
+            id: session.id.to_string(),
+            end: match &signed_in {
+                Some(at) => words.end_on_since.fill(&[("device", &name), ("at", at)]),
+                None => words.end_on.fill(&[("device", &name)]),
+            },
+            name,
+            address: session.ip_address.map(Into::into),
+            signed_in,
+            ends: day(session.expires_at),
+        }
     };
     sessions.into_iter().map(device).collect()
 }

@@ -43,22 +43,22 @@ pub(crate) async fn page(thread: &DataThread, exchange: &Exchange) -> Response<B
         Ok(open) => open,
         Err(dependency) => return exchange.asker().refusal(Refusal::Unavailable(dependency), None, None),
     };
+    let language = exchange.language();
+    let (words, deed) = (&language.words.sign_out, &language.words.deed);
     let (title, text) = match &found {
-        Some(open) if open.session.identity().session_id.is_none() => {
-            ("Sign out?", "Your session on this site ends.")
-        }
-        Some(_) => {
-            ("Sign out?", "Your session on this site ends, and your session at the sign-in service with it.")
-        }
-        None => ("You are not signed in", "There is no session to end in this browser."),
+        Some(open) if open.session.identity().session_id.is_none() => (&words.title, &words.here),
+        Some(_) => (&words.title, &words.everywhere),
+        None => (&words.nobody.title, &words.nobody.text),
     };
     let deeds = if found.is_some() {
-        vec![Deed::press("Sign out", live.site.path(Endpoint::SignOut)), Deed::link("Stay", "/".to_owned())]
+        vec![
+            Deed::press(&deed.sign_out, live.site.path(Endpoint::SignOut)),
+            Deed::link(&words.stay, "/".to_owned()),
+        ]
     } else {
-        vec![Deed::link("Sign in", live.site.url(Endpoint::SignIn))]
+        vec![Deed::link(&deed.sign_in, live.site.url(Endpoint::SignIn))]
     };
-    let notice =
-        Notice { title: title.to_owned(), paragraphs: vec![text.to_owned()], deeds, ..Notice::default() };
+    let notice = Notice { deeds, ..Notice::new(language, title, text) };
     exchange.asker().page(PageStatus::Shown, &notice)
 }
 

@@ -6,6 +6,7 @@ use http::header::SET_COOKIE;
 
 use crate::auth::cookie::{OurCookie, RequestCookies};
 use crate::auth::sign_out::SignOut;
+use crate::server::language::Said;
 use crate::server::reply::PageStatus;
 use crate::server::reply::body::Body;
 use crate::server::reply::page::{Deed, Notice};
@@ -21,15 +22,12 @@ pub(crate) fn answer(exchange: &Exchange) -> Response<Body> {
     let asker = exchange.asker();
     let mut response = match target {
         Some(target) => asker.see_other(&target.location(live.site.sites())),
-        None => asker.page(
-            PageStatus::Shown,
-            &Notice {
-                title: "You are signed out".to_owned(),
-                paragraphs: vec!["You can close this page, or sign in again.".to_owned()],
-                deeds: vec![Deed::link("Sign in", live.site.url(Endpoint::SignIn))],
-                ..Notice::default()
-            },
-        ),
+        None => {
+            let language = exchange.language();
+            let Said { title, text } = &language.words.sign_out.done;
+            let deeds = vec![Deed::link(&language.words.deed.sign_in, live.site.url(Endpoint::SignIn))];
+            asker.page(PageStatus::Shown, &Notice { deeds, ..Notice::new(language, title, text) })
+        }
     };
     if carried.signed_out().next().is_some() {
         response.headers_mut().append(SET_COOKIE, cookies.expire(OurCookie::SignedOut));

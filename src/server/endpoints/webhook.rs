@@ -17,6 +17,7 @@ use crate::auth::refusal::Refusal;
 use crate::auth::time::Span;
 use crate::auth::webhook::Signature;
 use crate::server::data_thread::DataThread;
+use crate::server::language::Reader;
 use crate::server::reply::body::Body;
 use crate::server::reply::{Asker, Fault};
 use crate::server::request::exchange::{Exchange, asker};
@@ -70,7 +71,7 @@ impl Refused {
 /// Takes a webhook.
 pub(crate) async fn answer(thread: &DataThread, exchange: Exchange) -> Response<Body> {
     let (live, id) = (Arc::clone(&exchange.live), exchange.id.clone());
-    let asker = asker(&live, &id, Caller::Program);
+    let asker = asker(&live, &id, Caller::Program, Reader::Nobody);
     match take(thread, exchange).await {
         Ok(()) => asker.json(&json!({ "received": true })),
         Err(refused) => {

@@ -1,6 +1,8 @@
 //! A browser's name for itself, in words that a person knows. A guess for people to recognise their own devices by;
 //! nothing is decided by it.
 
+use crate::server::language::Session;
+
 /// Longest text that is shown of what is not recognised.
 const MOST_CHARS: usize = 40;
 
@@ -29,17 +31,19 @@ const SYSTEMS: [(&str, &str); 7] = [
 ];
 
 /// A few words for it.
-pub(crate) fn describe(user_agent: &str) -> String {
+pub(crate) fn describe(user_agent: &str, words: &'static Session) -> String {
     let known = |table: &[(&str, &'static str)]| {
         table.iter().find(|(mark, _)| user_agent.contains(mark)).map(|(_, name)| *name)
     };
     match (known(&BROWSERS), known(&SYSTEMS)) {
-        (Some(browser), Some(system)) => format!("{browser} on {system}"),
+        (Some(browser), Some(system)) => {
+            words.browser_on_system.fill(&[("browser", browser), ("system", system)]).to_string()
+        }
         (Some(name), None) => name.to_owned(),
         (None, _) => {
             let product = user_agent.split_whitespace().next().unwrap_or_default();
             let shown: String = product.chars().filter(|one| !one.is_control()).take(MOST_CHARS).collect();
-            if shown.is_empty() { "Unknown device".to_owned() } else { shown }
+            if shown.is_empty() { words.unknown_device.to_string() } else { shown }
         }
     }
 }
@@ -47,6 +51,11 @@ pub(crate) fn describe(user_agent: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::language::Reader;
+
+    fn describe(user_agent: &str) -> String {
+        super::describe(user_agent, &Reader::Nobody.language().words.session)
+    }
 
     #[test]
     fn well_known_browsers_are_named_by_their_names() {

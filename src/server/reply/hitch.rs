@@ -2,13 +2,13 @@
 //! then. What those pages say is in the catalogue of their language.
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, VARY};
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, VARY};
 use http::{HeaderValue, Response, StatusCode};
 use serde_json::{Map, Value, json};
 
 use crate::auth::time::Span;
 use crate::server::reply::body::Body;
-use crate::server::reply::page::policy_with_pictures;
+use crate::server::reply::page::{Page, policy_with_pictures};
 use crate::server::reply::words::{Words, words};
 use crate::server::reply::{Asker, PageStatus, retry, seconds_to_wait};
 
@@ -181,13 +181,8 @@ impl Asker<'_> {
         self.own(StatusCode::CONFLICT, "application/problem+json", Body::whole(document.to_string()))
     }
 
-    /// A page of the sign-in in a person's language, with the status of what stands in the way, if anything does.
-    pub(crate) fn sign_in_page(
-        &self,
-        page: &impl askama::Template,
-        language: &'static str,
-        hitch: Option<Hitch>,
-    ) -> Response<Body> {
+    /// A page of the sign-in, with the status of what stands in the way, if anything does.
+    pub(crate) fn sign_in_page(&self, page: &impl Page, hitch: Option<Hitch>) -> Response<Body> {
         let status = match hitch {
             Some(hitch) => PageStatus::Exactly(hitch.words().status),
             None => PageStatus::Shown,
@@ -195,8 +190,6 @@ impl Asker<'_> {
         let mut response = self.page(status, page);
         let headers = response.headers_mut();
         headers.insert(CONTENT_SECURITY_POLICY, policy_with_pictures());
-        headers.insert(CONTENT_LANGUAGE, HeaderValue::from_static(language));
-        headers.append(VARY, HeaderValue::from_static("Accept-Language"));
         if let Some(seconds) = hitch.and_then(Hitch::seconds) {
             retry(headers, seconds);
         }

@@ -1,10 +1,9 @@
 //! The only place that chooses a status code. An answer of our own is a page for people and a problem document
 //! (RFC 9457) for programs; gRPC callers get their own status in trailers-only form.
 
-use askama::Template;
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY,
-    RETRY_AFTER, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION,
+    REFERRER_POLICY, RETRY_AFTER, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde_json::{Value, json};
@@ -14,8 +13,10 @@ use crate::auth::navigation::Caller;
 use crate::auth::refusal::Refusal;
 use crate::auth::return_to::ReturnTo;
 use crate::auth::time::Span;
+use crate::server::language::{Catalogue, Deeds, Reader};
 use crate::server::reply::body::Body;
-use crate::server::reply::page::{Code, Deed, Notice, policy_within_frames};
+use crate::server::reply::page::{Code, Deed, Notice, Page, policy_within_frames};
+use crate::server::reply::told::Told;
 use crate::server::reply::words::{Words, fault_words, refusal_words};
 use crate::server::site::{Endpoint, Site};
 
@@ -23,6 +24,7 @@ pub(crate) mod body;
 mod hitch;
 mod objection;
 pub(crate) mod page;
+mod told;
 mod words;
 
 pub(crate) use crate::server::reply::hitch::Hitch;
@@ -33,17 +35,13 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Seconds after which a caller may try again when a dependency is away and named no time itself.
 const RETRY_SECONDS: u64 = 5;
 
-/// How a person goes on whose request cannot be sent to sign in itself: a frame, or a form.
-const SIGN_IN_APART: &str = "Sign in in a new tab, then come back here and reload: your browser sends what you \
-                             entered again.";
-
 /// Something of ours that went wrong with a request, beside the refusals of the gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// The request is not one; the text is for people and holds nothing of the request. Closes.
+    /// The request is not one; the text says why to programs and holds nothing of the request. Closes.
     Malformed(&'static str),
     /// The path can be read in several ways, or in none.
-    BadPath(&'static str),
+    BadPath(Unclear),
     /// The method is never taken. Closes.
     MethodRefused,
     /// The endpoint takes other methods.
@@ -74,10 +72,27 @@ pub(crate) enum Fault {
     Internal,
 }
 
+/// In which way an address is not clear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unclear {
+    /// Something in its path has several readings.
+    Path,
+    /// The readings of its path lead to different places.
+    Readings,
+    /// There is an encoded slash in its path.
+    EncodedSlash,
+    /// A callback names one thing twice.
+    Callback,
+    /// A callback of a link names one thing twice, or nothing.
+    LinkCallback,
+}
+
 /// Who gets the answer, and in which form.
 #[derive(Debug, Clone)]
 pub(crate) struct Asker<'a> {
     pub(crate) caller: Caller,
+    /// Who reads it, when it is a page.
+    pub(crate) reader: Reader<'a>,
     pub(crate) request_id: &'a str,
     pub(crate) site: &'a Site,
     pub(crate) page_policy: &'a HeaderValue,
@@ -97,7 +112,9 @@ impl Asker<'_> {
 
     /// Answers a fault that was written down. `decision_id` is the one in the audit line.
     pub(crate) fn decided_fault(&self, fault: Fault, decision_id: Option<&str>) -> Response<Body> {
-        let mut response = self.say(&fault_words(fault), decision_id, self.deeds_after(fault));
+        let told = |words| told::of_fault(fault, words);
+        let deeds = |words: &'static Catalogue| self.deeds_after(fault, &words.deed);
+        let mut response = self.say(&fault_words(fault), decision_id, told, deeds);
         let headers = response.headers_mut();
         match fault {
             Fault::Malformed(_) => close(headers),
@@ -132,7 +149,9 @@ impl Asker<'_> {
         decision_id: Option<&str>,
         retry_after: Option<Span>,
     ) -> Response<Body> {
-        let mut response = self.say(&refusal_words(refusal), decision_id, self.deeds(refusal));
+        let told = |words| told::of_refusal(refusal, words);
+        let deeds = |words: &'static Catalogue| self.deeds(refusal, &words.deed);
+        let mut response = self.say(&refusal_words(refusal), decision_id, told, deeds);
         match refusal {
             Refusal::SignInRequired => challenge(&mut response, "Bearer realm=\"vestibule\""),
             Refusal::InvalidCredential => {
@@ -150,9 +169,9 @@ impl Asker<'_> {
     }
 
     /// What a person can do about a fault.
-    fn deeds_after(&self, fault: Fault) -> Vec<Deed> {
+    fn deeds_after(&self, fault: Fault, words: &'static Deeds) -> Vec<Deed> {
         match fault {
-            Fault::Overloaded | Fault::UpstreamUnreachable | Fault::UpstreamTooLate => self.try_again(),
+            Fault::Overloaded | Fault::UpstreamUnreachable | Fault::UpstreamTooLate => self.try_again(words),
             Fault::Malformed(_)
             | Fault::BadPath(_)
             | Fault::MethodRefused
@@ -171,60 +190,68 @@ impl Asker<'_> {
 
     /// Asks for the same page once more. The link is empty, which is the address of the page itself: nothing of
     /// what was asked is repeated.
-    fn try_again(&self) -> Vec<Deed> {
-        let again = self.wanted.map(|_| Deed::link("Try again", String::new()));
+    fn try_again(&self, words: &'static Deeds) -> Vec<Deed> {
+        let again = self.wanted.map(|_| Deed::link(&words.try_again, String::new()));
         again.into_iter().collect()
     }
 
     /// Leads to the organization that everybody must be in, and back to the page that was wanted.
-    fn switch(&self, organization: &OrganizationId) -> Deed {
+    fn switch(&self, organization: &OrganizationId, words: &'static Deeds) -> Deed {
         let mut fields = vec![("organization_id", organization.to_string())];
         if let Some(wanted) = self.wanted {
             let sites = self.site.sites();
             fields.push(("return_to", ReturnTo::parse(wanted, sites).location(sites)));
         }
-        let press =
-            Deed::press("Switch to the right organization", self.site.path(Endpoint::SessionOrganization));
+        let press = Deed::press(&words.switch_organization, self.site.path(Endpoint::SessionOrganization));
         Deed { fields, ..press }
     }
 
     /// What a person can do about a refusal.
-    fn deeds(&self, refusal: Refusal) -> Vec<Deed> {
+    fn deeds(&self, refusal: Refusal, words: &'static Deeds) -> Vec<Deed> {
         let sign_in = || self.site.url(Endpoint::SignIn);
         match refusal {
             Refusal::SignInRequired | Refusal::InvalidCredential => {
-                vec![Deed::new_tab("Sign in in a new tab", sign_in())]
+                vec![Deed::new_tab(&words.sign_in_apart, sign_in())]
             }
             Refusal::Forbidden => vec![
-                Deed::link("Show my session", self.site.url(Endpoint::Me)),
-                Deed::link("Sign in as somebody else", format!("{}?prompt=login", sign_in())),
+                Deed::link(&words.show_session, self.site.url(Endpoint::Me)),
+                Deed::link(&words.sign_in_as_another, format!("{}?prompt=login", sign_in())),
             ],
             Refusal::OtherOrganization => vec![
                 match self.organization {
                     // A page around a frame could have people press what they do not see.
-                    Some(organization) if self.caller != Caller::Frame => self.switch(organization),
-                    Some(_) | None => Deed::link("Sign in anew", sign_in()),
+                    Some(organization) if self.caller != Caller::Frame => self.switch(organization, words),
+                    Some(_) | None => Deed::link(&words.sign_in_anew, sign_in()),
                 },
-                Deed::link("Show my session", self.site.url(Endpoint::Me)),
+                Deed::link(&words.show_session, self.site.url(Endpoint::Me)),
             ],
-            Refusal::SessionTooLarge => vec![Deed::link("Sign in as somebody else", sign_in())],
-            Refusal::Unavailable(_) => self.try_again(),
+            Refusal::SessionTooLarge => vec![Deed::link(&words.sign_in_as_another, sign_in())],
+            Refusal::Unavailable(_) => self.try_again(words),
             Refusal::RouteClosed | Refusal::CrossOriginWebSocket | Refusal::OriginNotAllowed => Vec::new(),
         }
     }
 
     /// Says it in the caller's form.
-    fn say(&self, words: &Words, decision_id: Option<&str>, deeds: Vec<Deed>) -> Response<Body> {
+    fn say(
+        &self,
+        words: &Words,
+        decision_id: Option<&str>,
+        told: impl FnOnce(&'static Catalogue) -> Told,
+        deeds: impl FnOnce(&'static Catalogue) -> Vec<Deed>,
+    ) -> Response<Body> {
         match self.caller {
             Caller::Navigation | Caller::Frame | Caller::UnsafeNavigation => {
-                let mut codes = vec![Code { label: "Request", value: self.request_id.to_owned() }];
-                codes.extend(decision_id.map(|id| Code { label: "Decision", value: id.to_owned() }));
-                let mut paragraphs = vec![words.detail.to_owned()];
+                let language = self.reader.language();
+                let Told { title, text } = told(&language.words);
+                let mut notice = Notice::new(language, title, text);
                 if words.status == StatusCode::UNAUTHORIZED {
-                    paragraphs.push(SIGN_IN_APART.to_owned());
+                    notice.paragraphs.push((&language.words.refusal.how_to_sign_in).into());
                 }
-                let notice =
-                    Notice { title: words.title.to_owned(), paragraphs, deeds, codes, ..Notice::default() };
+                notice.deeds = deeds(&language.words);
+                let labels = &language.words.code;
+                notice.codes.push(Code { label: &labels.request, value: self.request_id.to_owned() });
+                let decision = decision_id.map(|id| Code { label: &labels.decision, value: id.to_owned() });
+                notice.codes.extend(decision);
                 let mut response = self.page(PageStatus::Exactly(words.status), &notice);
                 if self.caller == Caller::Frame {
                     let headers = response.headers_mut();
@@ -277,8 +304,8 @@ impl Asker<'_> {
         response
     }
 
-    /// A page of ours.
-    pub(crate) fn page(&self, status: PageStatus, page: &impl Template) -> Response<Body> {
+    /// A page of ours, in the language that it is written in.
+    pub(crate) fn page(&self, status: PageStatus, page: &impl Page) -> Response<Body> {
         let status = match status {
             PageStatus::Shown => StatusCode::OK,
             PageStatus::Refused => StatusCode::FORBIDDEN,
@@ -296,6 +323,8 @@ impl Asker<'_> {
         let headers = response.headers_mut();
         headers.insert(CONTENT_SECURITY_POLICY, self.page_policy.clone());
         headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+        headers.insert(CONTENT_LANGUAGE, HeaderValue::from_static(page.language().code));
+        headers.append(VARY, HeaderValue::from_static("Accept-Language"));
         response
     }
 

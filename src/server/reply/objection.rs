@@ -2,10 +2,11 @@
 
 use http::{Response, StatusCode};
 
-use crate::server::reply::Asker;
+use crate::server::language::{Catalogue, Deeds};
 use crate::server::reply::body::Body;
 use crate::server::reply::page::Deed;
 use crate::server::reply::words::{Words, words};
+use crate::server::reply::{Asker, told};
 use crate::server::site::Endpoint;
 
 /// Why somebody's own session is not changed as they asked.
@@ -116,11 +117,20 @@ impl Objection {
 impl Asker<'_> {
     /// Tells why not. `decision_id` is the one in the audit line.
     pub(crate) fn objection(&self, objection: Objection, decision_id: Option<&str>) -> Response<Body> {
-        let back = Deed::link("Show my session", self.site.path(Endpoint::Me));
-        let deeds = match objection {
-            Objection::OwnSession => vec![Deed::press("Sign out", self.site.path(Endpoint::SignOut)), back],
+        let deeds = |words: &'static Catalogue| self.deeds_after_objection(objection, &words.deed);
+        let told = |words| told::of_objection(objection, words);
+        self.say(objection.words(), decision_id, told, deeds)
+    }
+
+    /// What a person can do about an objection.
+    fn deeds_after_objection(&self, objection: Objection, words: &'static Deeds) -> Vec<Deed> {
+        let back = Deed::link(&words.show_session, self.site.path(Endpoint::Me));
+        match objection {
+            Objection::OwnSession => {
+                vec![Deed::press(&words.sign_out, self.site.path(Endpoint::SignOut)), back]
+            }
             Objection::NotRenewable => {
-                vec![Deed::link("Sign in anew", self.site.url(Endpoint::SignIn)), back]
+                vec![Deed::link(&words.sign_in_anew, self.site.url(Endpoint::SignIn)), back]
             }
             Objection::NotAMember
             | Objection::OrganizationFixed
@@ -128,8 +138,7 @@ impl Asker<'_> {
             | Objection::Impersonated
             | Objection::OrganizationUnclear
             | Objection::SessionUnclear => vec![back],
-        };
-        self.say(objection.words(), decision_id, deeds)
+        }
     }
 
     /// Tells a program that the person has to do something at WorkOS first, and where.

@@ -9,25 +9,56 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
 
+use crate::server::language::{Language, Phrase, Text};
+
 const STYLE: &str = include_str!("../pages/style.css");
 
+/// A page of ours, which is written in one language.
+pub(crate) trait Page: Template {
+    /// That language.
+    fn language(&self) -> &'static Language;
+}
+
 /// A page that tells something and offers what to do about it.
-#[derive(Debug, Default, Template)]
+#[derive(Debug, Template)]
 #[template(path = "notice.html", config = "src/server/pages/askama.toml")]
 pub(crate) struct Notice {
-    pub(crate) title: String,
-    pub(crate) paragraphs: Vec<String>,
-    pub(crate) causes: Vec<&'static str>,
+    pub(crate) language: &'static Language,
+    pub(crate) title: Text,
+    pub(crate) paragraphs: Vec<Text>,
+    pub(crate) causes: &'static [Phrase],
     pub(crate) deeds: Vec<Deed>,
     pub(crate) codes: Vec<Code>,
     pub(crate) refresh_to: Option<String>,
     pub(crate) style: Style,
 }
 
+impl Notice {
+    /// A page with a heading and a text.
+    pub(crate) fn new(language: &'static Language, title: impl Into<Text>, text: impl Into<Text>) -> Self {
+        Self {
+            language,
+            title: title.into(),
+            paragraphs: vec![text.into()],
+            causes: &[],
+            deeds: Vec::new(),
+            codes: Vec::new(),
+            refresh_to: None,
+            style: Style,
+        }
+    }
+}
+
+impl Page for Notice {
+    fn language(&self) -> &'static Language {
+        self.language
+    }
+}
+
 /// Something a person can do from a page.
 #[derive(Debug)]
 pub(crate) struct Deed {
-    pub(crate) label: &'static str,
+    pub(crate) label: &'static Phrase,
     pub(crate) address: String,
     pub(crate) method: DeedMethod,
     /// What a form sends along.
@@ -36,15 +67,15 @@ pub(crate) struct Deed {
 }
 
 impl Deed {
-    pub(crate) const fn link(label: &'static str, address: String) -> Self {
+    pub(crate) const fn link(label: &'static Phrase, address: String) -> Self {
         Self { label, address, method: DeedMethod::Get, fields: Vec::new(), new_tab: false }
     }
 
-    pub(crate) const fn new_tab(label: &'static str, address: String) -> Self {
+    pub(crate) const fn new_tab(label: &'static Phrase, address: String) -> Self {
         Self { label, address, method: DeedMethod::Get, fields: Vec::new(), new_tab: true }
     }
 
-    pub(crate) const fn press(label: &'static str, address: String) -> Self {
+    pub(crate) const fn press(label: &'static Phrase, address: String) -> Self {
         Self { label, address, method: DeedMethod::Post, fields: Vec::new(), new_tab: false }
     }
 }
@@ -61,7 +92,7 @@ pub(crate) enum DeedMethod {
 /// A code that support can look up.
 #[derive(Debug)]
 pub(crate) struct Code {
-    pub(crate) label: &'static str,
+    pub(crate) label: &'static Phrase,
     pub(crate) value: String,
 }
 
@@ -69,6 +100,7 @@ pub(crate) struct Code {
 #[derive(Debug, Template)]
 #[template(path = "me.html", config = "src/server/pages/askama.toml")]
 pub(crate) struct Me {
+    pub(crate) language: &'static Language,
     pub(crate) name: String,
     pub(crate) impersonator: Option<String>,
     pub(crate) facts: Vec<Fact>,
@@ -84,10 +116,16 @@ pub(crate) struct Me {
     pub(crate) style: Style,
 }
 
+impl Page for Me {
+    fn language(&self) -> &'static Language {
+        self.language
+    }
+}
+
 /// A line of the page about the person.
 #[derive(Debug)]
 pub(crate) struct Fact {
-    pub(crate) label: &'static str,
+    pub(crate) label: &'static Phrase,
     pub(crate) value: String,
 }
 
@@ -96,6 +134,8 @@ pub(crate) struct Fact {
 pub(crate) struct Organization {
     pub(crate) id: String,
     pub(crate) name: String,
+    /// What its button says to whoever does not see the row.
+    pub(crate) switch_to: Text,
     pub(crate) current: bool,
 }
 
@@ -104,6 +144,8 @@ pub(crate) struct Organization {
 pub(crate) struct Device {
     pub(crate) id: String,
     pub(crate) name: String,
+    /// What its button says to whoever does not see the row.
+    pub(crate) end: Text,
     pub(crate) address: Option<String>,
     pub(crate) signed_in: Option<String>,
     pub(crate) ends: Option<String>,
@@ -160,15 +202,16 @@ fn policy(more: &str) -> HeaderValue {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+    use crate::server::language::Reader;
 
     #[test]
     fn nothing_that_came_from_outside_is_markup() {
-        let notice = Notice {
-            title: "<script>alert(1)</script>".to_owned(),
-            paragraphs: vec!["\"><img src=x onerror=alert(1)>".to_owned()],
-            deeds: vec![Deed::link("Go", "/\"onmouseover=\"x".to_owned())],
-            ..Notice::default()
-        };
+        let language = Reader::Nobody.language();
+        let words = &language.words;
+        let title = words.sign_in.continue_with.fill(&[("name", "<script>alert(1)</script>")]);
+        let text = words.link.sent.text.fill(&[("email", "\"><img src=x onerror=alert(1)>")]);
+        let deeds = vec![Deed::link(&words.deed.try_again, "/\"onmouseover=\"x".to_owned())];
+        let notice = Notice { deeds, ..Notice::new(language, title, text) };
         let html = notice.render().unwrap();
         assert!(!html.contains("<script") && !html.contains("<img") && !html.contains("\"onmouseover"));
         assert!(html.contains(STYLE), "the style sheet is there as its hash promises");

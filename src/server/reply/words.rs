@@ -1,11 +1,12 @@
-//! What faults and refusals say: status, the word for programs, and sentences for people.
+//! What faults and refusals say to programs: status, word and English sentences, which never change with who asks.
+//! What people are told is in the catalogue of their language ([`told`](super::told)).
 
 use http::StatusCode;
 
 use crate::auth::refusal::Refusal;
-use crate::server::reply::Fault;
+use crate::server::reply::{Fault, Unclear};
 
-/// What an answer says, before it is a page or a document.
+/// What a problem document says.
 pub(super) struct Words {
     pub(super) status: StatusCode,
     pub(super) kind: &'static str,
@@ -183,7 +184,8 @@ pub(super) const fn fault_words(fault: Fault) -> Words {
         Fault::Malformed(detail) => {
             words(StatusCode::BAD_REQUEST, "malformed_request", "The request is malformed", detail)
         }
-        Fault::BadPath(detail) => {
+        Fault::BadPath(unclear) => {
+            let detail = unclear_detail(unclear);
             words(StatusCode::BAD_REQUEST, "ambiguous_path", "The address is not clear", detail)
         }
         Fault::MethodRefused => METHOD_REFUSED,
@@ -200,6 +202,16 @@ pub(super) const fn fault_words(fault: Fault) -> Words {
         Fault::BodyTooSlow => BODY_TOO_SLOW,
         Fault::UpstreamTooLate => UPSTREAM_TOO_LATE,
         Fault::Internal => INTERNAL,
+    }
+}
+
+const fn unclear_detail(unclear: Unclear) -> &'static str {
+    match unclear {
+        Unclear::Path => "The path of this address holds something that could be read in more than one way.",
+        Unclear::Readings => "The path of this address can be read in more than one way.",
+        Unclear::EncodedSlash => "The path of this address holds an encoded slash, which is not taken here.",
+        Unclear::Callback => "The answer from the sign-in service names one thing twice.",
+        Unclear::LinkCallback => "The answer from the sign-in service names one thing twice, or nothing.",
     }
 }
 

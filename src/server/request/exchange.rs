@@ -11,6 +11,7 @@ use crate::auth::navigation::Caller;
 use crate::auth::path::RequestPath;
 use crate::auth::policy::Destination;
 use crate::auth::time::Timestamp;
+use crate::server::language::{Language, Reader};
 use crate::server::live::Live;
 use crate::server::peer::client_addr::{ClientAddr, Peer};
 use crate::server::reply::Asker;
@@ -45,13 +46,20 @@ impl Exchange {
     /// Who gets the answer.
     pub(crate) fn asker(&self) -> Asker<'_> {
         let wanted = self.request.uri().path_and_query().filter(|_| self.caller == Caller::Navigation);
-        Asker { wanted: wanted.map(PathAndQuery::as_str), ..asker(&self.live, &self.id, self.caller) }
+        let reader = Reader::Here(self.request.headers());
+        Asker { wanted: wanted.map(PathAndQuery::as_str), ..asker(&self.live, &self.id, self.caller, reader) }
+    }
+
+    /// The language of whoever gets the answer.
+    pub(crate) fn language(&self) -> &'static Language {
+        Reader::Here(self.request.headers()).language()
     }
 }
 
-pub(crate) fn asker<'a>(live: &'a Live, id: &'a RequestId, caller: Caller) -> Asker<'a> {
+pub(crate) fn asker<'a>(live: &'a Live, id: &'a RequestId, caller: Caller, reader: Reader<'a>) -> Asker<'a> {
     Asker {
         caller,
+        reader,
         request_id: id.as_str(),
         site: &live.site,
         page_policy: &live.page_policy,

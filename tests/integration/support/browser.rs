@@ -55,12 +55,14 @@ pub(crate) struct Browser {
     clock: Clock,
     home: Url,
     replica: usize,
+    /// What it says that its person reads.
+    languages: Option<String>,
 }
 
 impl Browser {
     pub(crate) fn new(network: Arc<Network>, clock: Clock, home: &str) -> Self {
         let home = Url::parse(home).unwrap();
-        Self { network, jar: Arc::default(), clock, home, replica: 0 }
+        Self { network, jar: Arc::default(), clock, home, replica: 0, languages: None }
     }
 
     /// Another tab: same cookies.
@@ -78,6 +80,11 @@ impl Browser {
         Self { home: Url::parse(origin).unwrap(), ..self.clone() }
     }
 
+    /// A tab of somebody who reads these languages.
+    pub(crate) fn reading(&self, languages: &str) -> Self {
+        Self { languages: Some(languages.to_owned()), ..self.clone() }
+    }
+
     /// Opens an address as a person does, and goes wherever redirects lead.
     pub(crate) fn navigate(&self, target: &str) -> Visit {
         self.visit(target).go()
@@ -88,6 +95,7 @@ impl Browser {
         let accept = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
         self.ask("GET", target)
             .header("User-Agent", USER_AGENT)
+            .languages()
             .header("Accept", accept)
             .header("Sec-Fetch-Mode", "navigate")
             .header("Sec-Fetch-Dest", "document")
@@ -104,6 +112,7 @@ impl Browser {
     pub(crate) fn fetch(&self, target: &str) -> Ask<'_> {
         self.ask("GET", target)
             .header("User-Agent", USER_AGENT)
+            .languages()
             .header("Accept", "*/*")
             .header("Sec-Fetch-Mode", "cors")
             .header("Sec-Fetch-Dest", "empty")
@@ -236,6 +245,14 @@ impl Ask<'_> {
     pub(crate) fn method(mut self, method: &str) -> Self {
         self.method = method.to_owned();
         self
+    }
+
+    /// Says what the browser's person reads, if it says so.
+    fn languages(self) -> Self {
+        match &self.browser.languages {
+            Some(languages) => self.header("Accept-Language", languages),
+            None => self,
+        }
     }
 
     /// Adds a header, in place of one of that name.

@@ -18,8 +18,8 @@ use crate::server::data_thread::DataThread;
 use crate::server::endpoints::callback_page;
 use crate::server::endpoints::magic_link::{page, remember};
 use crate::server::peer::end_user;
-use crate::server::reply::Fault;
 use crate::server::reply::body::Body;
+use crate::server::reply::{Fault, Unclear};
 use crate::server::request::exchange::{Bearings, Exchange};
 use crate::workos::WorkOsError;
 
@@ -45,8 +45,7 @@ pub(crate) async fn answer(thread: &DataThread, exchange: &Exchange, bearings: &
         }
         Returned::Malformed => {
             entrance.failed("malformed").await;
-            let words = "The answer from the sign-in service names one thing twice, or nothing.";
-            exchange.asker().fault(Fault::BadPath(words))
+            exchange.asker().fault(Fault::BadPath(Unclear::LinkCallback))
         }
     }
 }

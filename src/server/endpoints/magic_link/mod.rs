@@ -51,7 +51,8 @@ pub(crate) async fn ask(
     let Some(address) = Address::parse(&typed.email) else { return stopped(Hitch::BadEmail) };
     let attempt = begin(exchange, &address, &typed);
     let (live, ip) = (Arc::clone(&exchange.live), bearings.client.ip);
-    let order = LinkOrder { live, address: address.clone(), attempt: attempt.clone(), ip };
+    let language = exchange.language();
+    let order = LinkOrder { live, address: address.clone(), attempt: attempt.clone(), language, ip };
     let sent = thread.timer.within(PATIENCE, thread.shared.control.send_link(order)).await;
     let (reason, hitch) = match sent {
         Ok(Some(Ok(()))) => {

@@ -8,15 +8,14 @@ use crate::auth::return_to::ReturnTo;
 use crate::auth::session::Remembered;
 use crate::auth::sign_in::Hints;
 use crate::server::endpoints::form::Form;
-use crate::server::endpoints::own_page::language::Language;
 use crate::server::endpoints::own_page::views::Door;
+use crate::server::language::{Language, Text};
 use crate::server::reply::Hitch;
 use crate::server::reply::body::Body;
 use crate::server::request::exchange::Exchange;
 use crate::server::settings::WayIn;
 use crate::server::site::{Endpoint, Site};
 
-mod language;
 pub(crate) mod logo;
 mod next;
 mod qr;
@@ -91,19 +90,19 @@ impl Way {
     }
 
     /// What its button says.
-    fn label(self, language: &Language, way_in: &WayIn) -> String {
-        let words = &language.words;
+    fn label(self, language: &'static Language, way_in: &WayIn) -> Text {
+        let words = &language.words.sign_in;
         match self {
-            Self::MagicAuth => words.email_me_a_code.to_string(),
-            Self::MagicLink => words.email_me_a_link.to_string(),
+            Self::MagicAuth => (&words.email_me_a_code).into(),
+            Self::MagicLink => (&words.email_me_a_link).into(),
             Self::AuthKit => {
                 let name = match way_in {
                     WayIn::Provider(provider) if **provider == *"authkit" => "AuthKit",
                     // WorkOS' names are such as GoogleOAuth.
                     WayIn::Provider(provider) => provider.strip_suffix("OAuth").unwrap_or(provider),
-                    WayIn::Connection(_) => &words.single_sign_on,
+                    WayIn::Connection(_) => words.single_sign_on.as_str(),
                 };
-                words.continue_with.replace("{name}", name)
+                words.continue_with.fill(&[("name", name)])
             }
         }
     }

@@ -6,11 +6,11 @@ use http::Response;
 use crate::auth::return_to::ReturnTo;
 use crate::auth::session::Remembered;
 use crate::auth::sign_in::{Hints, OwnAttempt, OwnStep, ScreenHint};
-use crate::server::endpoints::own_page::language::{self, Language};
 use crate::server::endpoints::own_page::{OwnPage, Remembering, Way, qr};
+use crate::server::language::{Language, Phrase, Text};
 use crate::server::reply::Hitch;
 use crate::server::reply::body::Body;
-use crate::server::reply::page::Style;
+use crate::server::reply::page::{Page, Style};
 use crate::server::request::exchange::Exchange;
 use crate::server::site::Endpoint;
 
@@ -22,7 +22,7 @@ struct SignInView<'a> {
     language: &'static Language,
     title: &'a str,
     logo: Option<String>,
-    alert: Option<String>,
+    alert: Option<Text>,
     first_action: String,
     fields: Vec<Field>,
     takes_address: bool,
@@ -35,8 +35,14 @@ struct SignInView<'a> {
     style: Style,
 }
 
+impl Page for SignInView<'_> {
+    fn language(&self) -> &'static Language {
+        self.language
+    }
+}
+
 struct Button {
-    label: String,
+    label: Text,
     action: String,
     takes_address: bool,
     /// Is it the first that has nothing to do with the address above?
@@ -47,10 +53,10 @@ struct Button {
 #[template(path = "step.html", config = "src/server/pages/askama.toml")]
 struct StepView<'a> {
     language: &'static Language,
-    title: &'a str,
-    text: String,
+    title: &'static Phrase,
+    text: Text,
     logo: Option<String>,
-    alert: Option<String>,
+    alert: Option<Text>,
     bad_field: bool,
     action: String,
     fields: Vec<Field>,
@@ -60,6 +66,12 @@ struct StepView<'a> {
     start_over: String,
     support_url: Option<&'a str>,
     style: Style,
+}
+
+impl Page for StepView<'_> {
+    fn language(&self) -> &'static Language {
+        self.language
+    }
 }
 
 struct SetupView<'a> {
@@ -87,11 +99,11 @@ pub(super) struct Door<'a> {
 impl Door<'_> {
     pub(super) fn show(&self, hitch: Option<Hitch>) -> Response<Body> {
         let Self { exchange, page, .. } = *self;
-        let language = language::choose(exchange.request.headers());
+        let language = exchange.language();
         let buttons = self.buttons(language);
         let view = SignInView {
             language,
-            title: page.title.as_deref().unwrap_or(&language.words.sign_in),
+            title: page.title.as_deref().unwrap_or(language.words.sign_in.title.as_str()),
             logo: logo(exchange, page),
             alert: hitch.map(|hitch| alert(language, hitch)),
             first_action: buttons.first().map(|button| button.action.clone()).unwrap_or_default(),
@@ -107,7 +119,7 @@ impl Door<'_> {
             support_url: page.support_url.as_deref(),
             style: Style,
         };
-        exchange.asker().sign_in_page(&view, language.code, hitch)
+        exchange.asker().sign_in_page(&view, hitch)
     }
 
     /// The buttons: those first that go with the address above them.
@@ -163,7 +175,7 @@ pub(super) struct StepPage<'a> {
 impl StepPage<'_> {
     pub(super) fn show(&self, hitch: Option<Hitch>) -> Response<Body> {
         let Self { exchange, page, attempt } = *self;
-        let (language, site) = (language::choose(exchange.request.headers()), &exchange.live.site);
+        let (language, site) = (exchange.language(), &exchange.live.site);
         let (title, text) = self.words(language);
         let target = attempt.return_to.location(site.sites());
         let choices = match &attempt.step {
@@ -178,7 +190,7 @@ impl StepPage<'_> {
         let view = StepView {
             language,
             title,
-            text: text.replace("{email}", attempt.email.expose()),
+            text: text.fill(&[("email", attempt.email.expose())]),
             logo: logo(exchange, page),
             alert: hitch.map(|hitch| alert(language, hitch)),
             bad_field: matches!(hitch, Some(Hitch::BadCode | Hitch::WrongCode)),
@@ -191,11 +203,11 @@ impl StepPage<'_> {
             support_url: page.support_url.as_deref(),
             style: Style,
         };
-        exchange.asker().sign_in_page(&view, language.code, hitch)
+        exchange.asker().sign_in_page(&view, hitch)
     }
 
-    fn words(&self, language: &'static Language) -> (&'static str, &'static str) {
-        let words = &language.words;
+    fn words(&self, language: &'static Language) -> (&'static Phrase, &'static Phrase) {
+        let words = &language.words.step;
         match &self.attempt.step {
             OwnStep::Code => (&words.code_title, &words.code_text),
             OwnStep::EmailVerification { .. } => (&words.verify_title, &words.verify_text),
@@ -229,7 +241,11 @@ impl StepPage<'_> {
 fn setup<'a>(language: &Language, step: &'a OwnStep) -> Option<SetupView<'a>> {
     let OwnStep::Enrolment { setup, .. } = step else { return None };
     let address = setup.expose();
-    Some(SetupView { picture: qr::svg(address, &language.words.enrol_picture), key: key(address), address })
+    Some(SetupView {
+        picture: qr::svg(address, language.words.step.enrol_picture.as_str()),
+        key: key(address),
+        address,
+    })
 }
 
 /// The secret of an `otpauth:` address, in groups of four to be typed.
@@ -245,8 +261,8 @@ fn logo(exchange: &Exchange, page: &OwnPage) -> Option<String> {
     page.logo.as_ref().map(|_| exchange.live.site.path(Endpoint::Logo))
 }
 
-fn alert(language: &Language, hitch: Hitch) -> String {
-    let words = &language.words;
+fn alert(language: &'static Language, hitch: Hitch) -> Text {
+    let words = &language.words.hitch;
     let text = match hitch {
         Hitch::BadEmail => &words.bad_email,
         Hitch::BadCode => &words.bad_code,
@@ -260,7 +276,7 @@ fn alert(language: &Language, hitch: Hitch) -> String {
         Hitch::Unavailable(_) => &words.unavailable,
         Hitch::Refused => &words.refused,
     };
-    text.replace("{seconds}", &hitch.seconds().unwrap_or_default().to_string())
+    text.fill(&[("seconds", &hitch.seconds().unwrap_or_default().to_string())])
 }
 
 #[cfg(test)]
