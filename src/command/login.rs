@@ -6,9 +6,13 @@ use crate::clock::Clock;
 use crate::command::terminal::discovery::{self, DiscoveryError, Installation};
 use crate::command::terminal::kept::{Kept, Place};
 use crate::command::terminal::{Application, fail, refused, runtime};
+use crate::command::text::{cut, plain};
 use crate::command::{Console, Exit};
 use crate::config::source::Environment;
 use crate::workos::terminal::{DeviceCode, DeviceError, Issued, Terminal};
+
+/// Longer texts of others are cut.
+const LONGEST_SHOWN: usize = 400;
 
 /// What was asked for beside the address.
 #[derive(Debug)]
@@ -24,9 +28,9 @@ pub(super) fn run(
     application: &Application,
     wishes: &Wishes,
     environment: &Environment,
+    clock: &Clock,
     console: &mut Console<'_>,
 ) -> Exit {
-    // Before anybody goes to a browser for nothing.
     let place = match Place::of(&application.origin(), environment) {
         Ok(place) => place,
         Err(error) => return fail(console, Exit::Configuration, error),
@@ -35,38 +39,42 @@ pub(super) fn run(
         Ok(runtime) => runtime,
         Err(exit) => return exit,
     };
-    let kept = match runtime.block_on(sign_in(application, wishes, console)) {
-        Ok(kept) => kept,
-        Err(exit) => return exit,
-    };
-    match place.lock().and_then(|lock| place.write(&lock, &kept)) {
-        Ok(()) => Exit::Good,
-        Err(error) => fail(console, Exit::Internal, error),
-    }
+    runtime.block_on(async {
+        match sign_in(application, wishes, &place, clock, console).await {
+            Ok((terminal, kept, email)) => {
+                keep(application, &place, &terminal, (&kept, email.as_deref()), console).await
+            }
+            Err(exit) => exit,
+        }
+    })
 }
 
 async fn sign_in(
     application: &Application,
     wishes: &Wishes,
+    place: &Place,
+    clock: &Clock,
     console: &mut Console<'_>,
-) -> Result<Kept, Exit> {
-    let clock = Clock::system();
-    let found = discovery::find(application, wishes.auth_path.as_deref(), &clock).await;
+) -> Result<(Terminal, Kept, Option<String>), Exit> {
+    let found = discovery::find(application, wishes.auth_path.as_deref(), clock).await;
     let Installation { api_url, client_id, organization_id } = found.map_err(|error| {
         let exit = match error {
             DiscoveryError::Address(..) | DiscoveryError::OtherOrigin(_) => Exit::Usage,
-            DiscoveryError::Silent(_)
-            | DiscoveryError::NotFound(_)
+            DiscoveryError::Silent(..)
+            | DiscoveryError::NotFound(..)
             | DiscoveryError::Document
             | DiscoveryError::NoTokens => Exit::Unavailable,
         };
         fail(console, exit, error)
     })?;
-    let terminal = Terminal::new(&api_url, &client_id, clock).map_err(|error| {
+    let terminal = Terminal::new(&api_url, &client_id, clock.clone()).map_err(|error| {
         fail(console, Exit::Unavailable, format_args!("WorkOS at {api_url} cannot be asked: {error}"))
     })?;
     let device = terminal.begin().await;
     let device = device.map_err(|error| refused(console, "no code could be had", &error))?;
+    // Before anybody goes to a browser for nothing.
+    let room = place.lock().and_then(|lock| place.reserve(&lock).map(drop));
+    room.map_err(|error| fail(console, Exit::Internal, error))?;
     show(&device, console);
     let issued = terminal.wait(&device).await.map_err(|error| match error {
         DeviceError::Denied => fail(console, Exit::Declined, "not signed in: the request was denied"),
@@ -82,15 +90,56 @@ async fn sign_in(
         }
         Some(_) | None => issued,
     };
-    let somebody = issued.email.as_deref().unwrap_or("somebody");
-    let place = issued.organization_id.as_ref().map(|id| format!(", organization {id}")).unwrap_or_default();
+    let email = issued.email.clone();
+    Ok((terminal, Kept::new(api_url, client_id, issued), email))
+}
+
+/// Writes down what came of it, or ends it: a session whose tokens nobody has is of no use to anybody. That goes for
+/// one as well whose tokens stood there before.
+async fn keep(
+    application: &Application,
+    place: &Place,
+    terminal: &Terminal,
+    (kept, email): (&Kept, Option<&str>),
+    console: &mut Console<'_>,
+) -> Exit {
+    let written = place.lock().and_then(|lock| {
+        // What cannot be read is nobody's.
+        let former = place.read().ok().flatten();
+        place.write(place.reserve(&lock)?, kept).map(|()| former)
+    });
+    let former = match written {
+        Ok(former) => former.filter(|former| former.is_of_client(kept)),
+        Err(error) => {
+            end(terminal, kept.session_id.as_deref()).await;
+            return fail(console, Exit::Internal, format_args!("not signed in: {error}"));
+        }
+    };
+    if let Some(former) = former.filter(|former| former.session_id != kept.session_id) {
+        end(terminal, former.session_id.as_deref()).await;
+    }
+    let somebody = email.map_or_else(|| "somebody".to_owned(), shown);
+    let place = kept.organization_id.as_ref().map(|id| format!(", organization {id}")).unwrap_or_default();
     console.note(&format!("signed in to {} as {somebody}{place}\n", application.origin()));
-    Ok(Kept::new(api_url, client_id, issued))
+    Exit::Good
+}
+
+/// Ends a session whose tokens are thrown away. It ends by itself otherwise.
+async fn end(terminal: &Terminal, session: Option<&str>) {
+    if let Some(session) = session {
+        let _ = terminal.log_out(session).await;
+    }
+}
+
+/// A text of somebody else, as a terminal may be given it.
+fn shown(text: &str) -> String {
+    cut(&plain(text), LONGEST_SHOWN)
 }
 
 fn show(device: &DeviceCode, console: &mut Console<'_>) {
     let DeviceCode { user_code, verification_uri, verification_uri_complete, expires_in, .. } = device;
-    let page = verification_uri_complete.as_ref().unwrap_or(verification_uri);
+    let page = shown(verification_uri_complete.as_ref().unwrap_or(verification_uri));
+    let user_code = shown(user_code);
     let minutes = expires_in.as_secs().div_ceil(60);
     console.note(&format!(
         "Open this page in a browser:\n\n    {page}\n\nIt must show the code {user_code}. Confirm it within \
@@ -108,10 +157,7 @@ async fn switch(
     match terminal.refresh(&issued.refresh_token, Some(wanted)).await {
         Ok(switched) => Ok(switched),
         Err(error) => {
-            // Nobody keeps the tokens, so the session is of no use to anybody. It ends by itself otherwise.
-            if let Some(session) = &issued.session_id {
-                let _ = terminal.log_out(session).await;
-            }
+            end(terminal, issued.session_id.as_deref()).await;
             Err(refused(console, &format!("not signed in to organization {wanted}"), &error))
         }
     }

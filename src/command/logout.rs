@@ -9,7 +9,12 @@ use crate::config::source::Environment;
 use crate::workos::terminal::Terminal;
 
 /// Signs out.
-pub(super) fn run(application: &Application, environment: &Environment, console: &mut Console<'_>) -> Exit {
+pub(super) fn run(
+    application: &Application,
+    environment: &Environment,
+    clock: &Clock,
+    console: &mut Console<'_>,
+) -> Exit {
     let place = match Place::of(&application.origin(), environment) {
         Ok(place) => place,
         Err(error) => return fail(console, Exit::Configuration, error),
@@ -20,7 +25,7 @@ pub(super) fn run(application: &Application, environment: &Environment, console:
         kept
     });
     match forgotten {
-        Ok(Some(kept)) => end(&kept, application, console),
+        Ok(Some(kept)) => end(&kept, application, clock, console),
         Ok(None) => {
             console.note(&format!("not signed in to {}\n", application.origin()));
             Exit::Good
@@ -35,14 +40,14 @@ pub(super) fn run(application: &Application, environment: &Environment, console:
 }
 
 /// Here it is forgotten already; WorkOS is told as well.
-fn end(kept: &Kept, application: &Application, console: &mut Console<'_>) -> Exit {
+fn end(kept: &Kept, application: &Application, clock: &Clock, console: &mut Console<'_>) -> Exit {
     console.note(&format!("signed out of {}\n", application.origin()));
     let Some(session) = &kept.session_id else { return Exit::Good };
     let runtime = match runtime(console) {
         Ok(runtime) => runtime,
         Err(exit) => return exit,
     };
-    let Ok(terminal) = Terminal::new(&kept.api_url, &kept.client_id, Clock::system()) else {
+    let Ok(terminal) = Terminal::new(&kept.api_url, &kept.client_id, clock.clone()) else {
         return Exit::Good;
     };
     if let Err(error) = runtime.block_on(terminal.log_out(session)) {

@@ -11,6 +11,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::auth::identity::OrganizationId;
+use crate::clock::Clock;
 use crate::command::terminal::Application;
 use crate::config;
 use crate::config::problem::Problems;
@@ -24,6 +25,7 @@ mod login;
 mod logout;
 mod serve;
 mod terminal;
+mod text;
 mod token;
 mod workos;
 
@@ -64,7 +66,12 @@ pub struct Console<'a> {
     input: Box<dyn Read + 'a>,
     reader: End,
     answerer: End,
+    lost: Option<io::Error>,
 }
+
+/// Nobody takes a result any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Gone;
 
 /// What stands at the other end of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +98,7 @@ impl<'a> Console<'a> {
             input: Box::new(io::empty()),
             reader: End::Elsewhere,
             answerer: End::Elsewhere,
+            lost: None,
         }
     }
 
@@ -119,17 +127,32 @@ impl<'a> Console<'a> {
         console.read_by(End::of(&io::stdout())).answered_by(End::of(&io::stdin()), io::stdin())
     }
 
-    /// Writes the result of a command. Nobody may be there to read it, which is no fault of the command.
+    /// Writes the result of a command. Nobody may be there to read it, which is no fault of the command; a result
+    /// that found no room is, and [`Self::ended`] says so.
     fn print(&mut self, text: &str) {
-        let _ = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
+        let _ = self.print_part(text);
     }
 
-    /// Writes a part of a result that goes on.
-    ///
-    /// # Errors
-    /// Nobody reads it any more, so the rest need not be made.
-    fn print_part(&mut self, text: &str) -> io::Result<()> {
-        self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush())
+    /// Writes a part of a result that goes on. An error says that the rest need not be made.
+    fn print_part(&mut self, text: &str) -> Result<(), Gone> {
+        let written = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
+        written.map_err(|error| {
+            if error.kind() != io::ErrorKind::BrokenPipe {
+                self.lost = Some(error);
+            }
+            Gone
+        })
+    }
+
+    /// How the program ends: not well when a part of its result is lost, such as on a full disk.
+    fn ended(&mut self, exit: Exit) -> Exit {
+        match self.lost.take() {
+            Some(error) => {
+                self.note(&format!("the result could not be written: {error}\n"));
+                exit.max(Exit::Internal)
+            }
+            None => exit,
+        }
     }
 
     /// Writes what is to be known beside the result.
@@ -248,19 +271,29 @@ impl Form {
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let environment = Environment::from_process();
     let mut console = Console::of_process(&environment);
-    run_in(arguments, &environment, &mut console)
+    run_in(arguments, &environment, &Clock::system(), &mut console)
 }
 
-/// Runs the program in this environment, writing there.
+/// Runs the program in this environment, writing there. The waits of its calls to WorkOS are those of `clock`.
 pub fn run_in(
     arguments: impl IntoIterator<Item = OsString>,
     environment: &Environment,
+    clock: &Clock,
     console: &mut Console<'_>,
 ) -> Exit {
-    let arguments = match Arguments::try_parse_from(arguments) {
-        Ok(arguments) => arguments,
-        Err(error) => return usage(&error, console),
+    let exit = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => carry_out(arguments, environment, clock, console),
+        Err(error) => usage(&error, console),
     };
+    console.ended(exit)
+}
+
+fn carry_out(
+    arguments: Arguments,
+    environment: &Environment,
+    clock: &Clock,
+    console: &mut Console<'_>,
+) -> Exit {
     let file = arguments.config.as_deref();
     match arguments.command {
         Command::Serve => match config::load(file, environment) {
@@ -279,14 +312,14 @@ pub fn run_in(
         Command::Healthcheck => healthcheck::run(file, environment, console),
         Command::Login { url, organization_id, auth_path } => {
             let wishes = login::Wishes { organization: organization_id, auth_path };
-            login::run(&url, &wishes, environment, console)
+            login::run(&url, &wishes, environment, clock, console)
         }
         Command::Token { url, renew } => {
             let renew = if renew { token::Renew::Now } else { token::Renew::WhenDue };
-            token::run(&url, renew, environment, console)
+            token::run(&url, renew, environment, clock, console)
         }
-        Command::Logout { url } => logout::run(&url, environment, console),
-        Command::Workos(arguments) => workos::run(arguments, file, environment, console),
+        Command::Logout { url } => logout::run(&url, environment, clock, console),
+        Command::Workos(arguments) => workos::run(arguments, file, environment, clock, console),
     }
 }
 
@@ -322,7 +355,9 @@ mod tests {
     pub(super) fn vestibule(arguments: &[&str], environment: &Environment) -> (Exit, String, String) {
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let arguments = std::iter::once(&"vestibule").chain(arguments).map(OsString::from);
-        let exit = run_in(arguments, environment, &mut Console::new(&mut out, &mut err, Style::Lines));
+        let mut console = Console::new(&mut out, &mut err, Style::Lines);
+        let exit = run_in(arguments, environment, &Clock::system(), &mut console);
+        drop(console);
         (exit, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
     }
 
@@ -370,6 +405,34 @@ mod tests {
         let (exit, _, err) = vestibule(&["serve", "--config", "/nonexistent.toml"], &Environment::default());
         assert_eq!(exit, Exit::Configuration);
         assert!(err.contains("/nonexistent.toml"), "{err}");
+    }
+
+    /// A place to write to that has no room, or where nobody reads.
+    struct Refusing(io::ErrorKind);
+
+    impl Write for Refusing {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_result_that_finds_no_room_is_lost_and_that_is_said() {
+        for (kind, expected) in
+            [(io::ErrorKind::StorageFull, Exit::Internal), (io::ErrorKind::BrokenPipe, Exit::Good)]
+        {
+            let mut err = Vec::new();
+            let mut console = Console::new(Refusing(kind), &mut err, Style::Lines);
+            let arguments = ["vestibule", "--version"].map(OsString::from);
+            let exit = run_in(arguments, &Environment::default(), &Clock::system(), &mut console);
+            drop(console);
+            let err = String::from_utf8(err).unwrap();
+            assert_eq!((exit, err.is_empty()), (expected, expected == Exit::Good), "{kind}: {err}");
+        }
     }
 
     #[test]

@@ -24,20 +24,22 @@ pub(super) fn run(
     application: &Application,
     renew: Renew,
     environment: &Environment,
+    clock: &Clock,
     console: &mut Console<'_>,
 ) -> Exit {
     let place = match Place::of(&application.origin(), environment) {
         Ok(place) => place,
         Err(error) => return fail(console, Exit::Configuration, error),
     };
-    let now = Clock::system().now();
     let known = match place.read() {
-        Ok(Some(kept)) if kept.is_fresh(now) && renew == Renew::WhenDue => return print(&kept, console),
+        Ok(Some(kept)) if kept.is_fresh(clock.now()) && renew == Renew::WhenDue => {
+            return print(&kept, console);
+        }
         Ok(Some(kept)) => kept,
         Ok(None) => return signed_out(application, console),
         Err(error) => return unreadable(&error, console),
     };
-    match renewed(application, &place, &known, console) {
+    match renewed(application, &place, known, clock, console) {
         Ok(kept) => print(&kept, console),
         Err(exit) => exit,
     }
@@ -65,44 +67,67 @@ fn unreadable(error: &KeptError, console: &mut Console<'_>) -> Exit {
 fn renewed(
     application: &Application,
     place: &Place,
-    known: &Kept,
+    known: Kept,
+    clock: &Clock,
     console: &mut Console<'_>,
 ) -> Result<Kept, Exit> {
-    let lock = place.lock().map_err(|error| unreadable(&error, console))?;
+    let lock = match place.lock() {
+        Ok(lock) => lock,
+        Err(error) => return unkept(known, &error, clock, console),
+    };
     let kept = place.read().map_err(|error| unreadable(&error, console))?;
     let Some(kept) = kept else { return Err(signed_out(application, console)) };
-    let now = Clock::system().now();
-    if kept.refresh_token != known.refresh_token && kept.is_fresh(now) {
+    if kept.refresh_token != known.refresh_token && kept.is_fresh(clock.now()) {
         return Ok(kept);
     }
+    // A renewal spends the token that is kept: without room for the next one the session would be lost.
+    let room = match place.reserve(&lock) {
+        Ok(room) => room,
+        Err(error) => return unkept(kept, &error, clock, console),
+    };
     let runtime = runtime(console)?;
     let Kept { api_url, client_id, refresh_token, organization_id, .. } = &kept;
-    let terminal = Terminal::new(api_url, client_id, Clock::system());
+    let terminal = Terminal::new(api_url, client_id, clock.clone());
     let terminal = terminal.map_err(|error| fail(console, Exit::Internal, error))?;
     let error = match runtime.block_on(terminal.refresh(refresh_token, organization_id.as_ref())) {
         Ok(issued) => {
             let newer = Kept::new(api_url.clone(), client_id.clone(), issued);
             // The older token is spent: whoever cannot write this down has to know it now.
-            if let Err(error) = place.write(&lock, &newer) {
+            if let Err(error) = place.write(room, &newer) {
                 console.note(&format!("the renewed token is not kept: {error}\n"));
             }
             return Ok(newer);
         }
         Err(error) => error,
     };
+    drop(room);
     if error.is_over() {
         let _ = place.remove(&lock);
         let text = format!("the session is over; say: {}", application.login_command());
         return Err(fail(console, Exit::Declined, text));
     }
-    still_good(kept, &error, console)
+    still_good(kept, &error, clock, console)
 }
 
 /// What could not be renewed serves until its end.
-fn still_good(kept: Kept, error: &WorkOsError, console: &mut Console<'_>) -> Result<Kept, Exit> {
-    if kept.is_good(Clock::system().now()) {
+fn still_good(
+    kept: Kept,
+    error: &WorkOsError,
+    clock: &Clock,
+    console: &mut Console<'_>,
+) -> Result<Kept, Exit> {
+    if kept.is_good(clock.now()) {
         console.note(&format!("the token could not be renewed and ends soon: {error}\n"));
         return Ok(kept);
     }
     Err(refused(console, "the token is over and could not be renewed", error))
+}
+
+/// What is not renewed, because the next one could not be kept, serves until its end too.
+fn unkept(kept: Kept, error: &KeptError, clock: &Clock, console: &mut Console<'_>) -> Result<Kept, Exit> {
+    if kept.is_good(clock.now()) {
+        console.note(&format!("the token is not renewed and ends soon: {error}\n"));
+        return Ok(kept);
+    }
+    Err(unreadable(error, console))
 }

@@ -15,7 +15,7 @@ use crate::auth::identity::OrganizationId;
 use crate::auth::secret::Secret;
 use crate::auth::session::RefreshToken;
 use crate::auth::time::{Span, Timestamp};
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::workos::error::{Outage, Rejection};
 use crate::workos::http::{Call, Connection, Http, MAX_ANSWER_BYTES, Reply};
 use crate::workos::{BuildError, WorkOsError, classify, endpoint, replay, wire};
@@ -41,14 +41,11 @@ pub struct Document {
 /// Reads a public document. Redirects are not followed.
 ///
 /// # Errors
-/// [`BuildError`] when the address is no https address and not on this machine; [`WorkOsError::Transient`] when
-/// nothing answers.
-pub async fn read(url: &Url, clock: &Clock) -> Result<Result<Document, WorkOsError>, BuildError> {
+/// [`BuildError`] when the address is no https address and not on this machine; an [`Outage`] when nothing answers.
+pub async fn read(url: &Url, clock: &Clock) -> Result<Result<Document, Outage>, BuildError> {
     let http = Http::new(url, false, clock.clone())?;
     let sent = http.send(Call::Get { url }, Connection::Any, TIMEOUT, MAX_DOCUMENT_BYTES).await;
-    Ok(sent
-        .map_err(WorkOsError::transient)
-        .map(|reply| Document { status: reply.status, object: serde_json::from_slice(&reply.body).ok() }))
+    Ok(sent.map(|reply| Document { status: reply.status, object: serde_json::from_slice(&reply.body).ok() }))
 }
 
 /// The client.
@@ -61,7 +58,8 @@ pub struct Terminal {
     client_id: Box<str>,
 }
 
-/// What the person is to be shown, and how to ask what became of it.
+/// What the person is to be shown, and how to ask what became of it. The texts are as they came: nothing says that
+/// a terminal may be given them.
 pub struct DeviceCode {
     code: Secret<String>,
     /// What the page must show too.
@@ -72,6 +70,7 @@ pub struct DeviceCode {
     pub verification_uri_complete: Option<String>,
     /// How long the code is good.
     pub expires_in: Span,
+    begun: Moment,
     interval: Span,
 }
 
@@ -79,9 +78,9 @@ pub struct DeviceCode {
 pub struct Issued {
     /// What programs present.
     pub access_token: Secret<String>,
-    /// When it was issued.
+    /// When it came, by this machine's clock, which may differ from WorkOS'.
     pub issued_at: Timestamp,
-    /// When it ends.
+    /// When it ends, by the same clock.
     pub expires_at: Timestamp,
     /// What renews it, once.
     pub refresh_token: RefreshToken,
@@ -89,7 +88,7 @@ pub struct Issued {
     pub session_id: Option<String>,
     /// The organization that the token is for.
     pub organization_id: Option<OrganizationId>,
-    /// The person's address, to be shown to them.
+    /// The person's address, as it came.
     pub email: Option<String>,
 }
 
@@ -139,49 +138,56 @@ impl Terminal {
             serde_json::from_slice(&reply.body).map_err(|_| unreadable(&reply))?;
         Ok(DeviceCode {
             code: Secret::new(answer.device_code),
-            user_code: shown(&answer.user_code),
-            verification_uri: shown(&answer.verification_uri),
-            verification_uri_complete: answer.verification_uri_complete.as_deref().map(shown),
+            user_code: answer.user_code,
+            verification_uri: answer.verification_uri,
+            verification_uri_complete: answer.verification_uri_complete,
+            begun: self.clock.monotonic(),
             expires_in: Span::from_secs(answer.expires_in),
             interval: answer.interval.map_or(DEFAULT_INTERVAL, |seconds| Span::from_secs(seconds.max(1))),
         })
     }
 
-    /// Asks until the person has confirmed the code, or not. A call that got no answer is made again later and
-    /// later (RFC 8628 §3.5).
+    /// Asks until the person has confirmed the code, or not, but no longer than the code is good. A call that got
+    /// no answer, or one of something else than WorkOS, is made again later and later (RFC 8628 §3.5).
     ///
     /// # Errors
     /// [`DeviceError`] when it is over without tokens.
     pub async fn wait(&self, device: &DeviceCode) -> Result<Issued, DeviceError> {
-        let end = self.clock.monotonic().plus(device.expires_in);
+        let end = device.begun.plus(device.expires_in);
         let mut interval = device.interval;
+        let mut due = device.begun.plus(interval);
         loop {
-            self.clock.sleep(interval).await;
+            self.clock.sleep_until(due.min(end)).await;
             let grant = wire::Grant::DeviceCode { device_code: device.code.expose() };
             let json = wire::body(&wire::Authenticate::public(&self.client_id, grant));
             let call = Call::Post { url: &self.authenticate, json };
             let sent = self.http.send(call, Connection::Any, TIMEOUT, MAX_ANSWER_BYTES).await;
             let error = match sent.map_err(WorkOsError::transient) {
-                Ok(reply) if reply.is_success() => return issued(&reply).map_err(DeviceError::WorkOs),
+                Ok(reply) if reply.is_success() => match issued(&reply, self.clock.now()) {
+                    Ok(issued) => return Ok(issued),
+                    Err(error) => error,
+                },
                 Ok(reply) => classify::refusal(&reply),
                 Err(error) => error,
             };
             match &error {
                 WorkOsError::Rejected(rejection) => match rejection.code().as_str() {
                     "authorization_pending" => {}
-                    "slow_down" => interval = Span::from_millis(interval.as_millis() + SLOWER.as_millis()),
+                    "slow_down" => interval = slower(interval),
                     "access_denied" => return Err(DeviceError::Denied),
                     "expired_token" => return Err(DeviceError::Expired),
                     _ => return Err(DeviceError::WorkOs(error)),
                 },
-                WorkOsError::Transient { .. } => {
-                    interval = Span::from_millis(interval.as_millis() + SLOWER.as_millis());
+                WorkOsError::Transient { retry_after, .. } => {
+                    interval = slower(interval).max(retry_after.unwrap_or_default());
                 }
                 WorkOsError::Misconfigured(_) => return Err(DeviceError::WorkOs(error)),
             }
-            if self.clock.monotonic() >= end {
+            let now = self.clock.monotonic();
+            if now >= end {
                 return Err(DeviceError::Expired);
             }
+            due = now.plus(interval);
         }
     }
 
@@ -202,7 +208,7 @@ impl Terminal {
         let json = wire::body(&wire::Authenticate::public(&self.client_id, grant));
         let sent = replay::send(&self.http, &self.clock, &self.authenticate, json, TIMEOUT).await;
         let reply = sent.map_err(WorkOsError::transient)?;
-        if reply.is_success() { issued(&reply) } else { Err(classify::refusal(&reply)) }
+        if reply.is_success() { issued(&reply, self.clock.now()) } else { Err(classify::refusal(&reply)) }
     }
 
     /// The address that ends a session at WorkOS, meant for a browser
@@ -261,7 +267,13 @@ impl WorkOsError {
     }
 }
 
-fn issued(reply: &Reply) -> Result<Issued, WorkOsError> {
+fn slower(interval: Span) -> Span {
+    Span::from_millis(interval.as_millis().saturating_add(SLOWER.as_millis()))
+}
+
+/// The tokens of an answer that came at this moment. How long they live is theirs to say; from when on is counted
+/// here, because this machine's clock is what their age will be told by.
+fn issued(reply: &Reply, now: Timestamp) -> Result<Issued, WorkOsError> {
     let answer: wire::Authenticated = serde_json::from_slice(&reply.body).map_err(|_| unreadable(reply))?;
     let claims = peek(&answer.access_token).ok_or_else(|| unreadable(reply))?;
     if answer.refresh_token.is_empty() {
@@ -270,12 +282,12 @@ fn issued(reply: &Reply) -> Result<Issued, WorkOsError> {
     let organization = claims.org_id.or(answer.organization_id);
     Ok(Issued {
         access_token: Secret::new(answer.access_token),
-        issued_at: Timestamp::from_unix_seconds(claims.iat),
-        expires_at: Timestamp::from_unix_seconds(claims.exp),
+        issued_at: now,
+        expires_at: now.plus(Span::from_secs(claims.exp.saturating_sub(claims.iat).max(0).unsigned_abs())),
         refresh_token: Secret::new(answer.refresh_token),
         session_id: claims.sid,
         organization_id: organization.and_then(|id| OrganizationId::parse(&id).ok()),
-        email: answer.user.email.as_deref().map(shown),
+        email: answer.user.email,
     })
 }
 
@@ -292,11 +304,6 @@ fn peek(token: &str) -> Option<Peeked> {
     let printable = token.bytes().all(|byte| byte.is_ascii_graphic());
     let payload = token.split('.').nth(1).filter(|_| printable)?;
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()
-}
-
-/// A text of somebody else as it may be shown on a terminal: without what controls it.
-fn shown(text: &str) -> String {
-    text.chars().filter(|char| !char.is_control()).collect()
 }
 
 fn unreadable(reply: &Reply) -> WorkOsError {
@@ -378,9 +385,64 @@ mod tests {
         let (issued, _peer) = signing_in(answers, &[5, 5, 10, 10]);
         let issued = issued.unwrap();
         assert_eq!(issued.refresh_token.expose(), "canary_refresh_2");
-        assert_eq!(issued.expires_at, NOW.plus(Span::from_secs(300)));
+        let came = NOW.plus(Span::from_secs(5 + 5 + 10 + 10));
+        assert_eq!((issued.issued_at, issued.expires_at), (came, came.plus(Span::from_secs(300))));
         assert_eq!(issued.session_id.as_deref(), Some("session_1"));
         assert_eq!(issued.email.as_deref(), Some("ada@example.com"));
+    }
+
+    #[test]
+    fn what_something_on_the_way_answers_ends_nothing() {
+        let page = |status, headers| Answer::Reply(status, headers, b"<html>Please log in</html>".to_vec());
+        let answers = vec![
+            page(200, ""),
+            page(403, ""),
+            page(503, "retry-after: 60\r\n"),
+            Answer::HangUp,
+            Answer::json(200, &authenticated("key_1")),
+        ];
+        let (issued, _peer) = signing_in(answers, &[5, 10, 15, 60, 65]);
+        assert_eq!(issued.unwrap().session_id.as_deref(), Some("session_1"));
+    }
+
+    #[test]
+    fn nobody_waits_longer_than_the_code_is_good_however_seldom_they_may_ask() {
+        let seldom = json!({
+            "device_code": "d", "user_code": "u", "verification_uri": "https://x.authkit.app/device",
+            "expires_in": 60, "interval": u64::MAX,
+        });
+        let peer = Peer::scripted(vec![Answer::json(200, &seldom), says("slow_down")]);
+        let clock = Clock::manual(NOW);
+        let (base, worker) = (peer.base(), clock.clone());
+        let work = std::thread::spawn(move || {
+            let terminal = Terminal::new(&base, "client_1", worker).unwrap();
+            drive(async {
+                let device = terminal.begin().await.unwrap();
+                terminal.wait(&device).await
+            })
+        });
+        peer.next_call();
+        let asleep = (0..20_000).any(|_| {
+            std::thread::park_timeout(std::time::Duration::from_millis(1));
+            clock.next_deadline() == Some(clock.monotonic().plus(Span::from_secs(60)))
+        });
+        assert!(asleep, "it does not wait for the code's end");
+        clock.advance(Span::from_secs(60));
+        assert_eq!(work.join().unwrap().unwrap_err(), DeviceError::Expired);
+    }
+
+    #[test]
+    fn the_age_of_a_token_is_told_by_the_clock_of_this_machine() {
+        for apart in [Span::from_minutes(20), Span::ZERO] {
+            for here in [NOW.plus(apart), NOW.minus(apart)] {
+                let peer = Peer::scripted(vec![Answer::json(200, &authenticated("key_1"))]);
+                let clock = Clock::manual(here);
+                let token = Secret::new("canary_refresh_1".to_owned());
+                let issued =
+                    run(&peer, &clock, async |terminal| terminal.refresh(&token, None).await).unwrap();
+                assert_eq!((issued.issued_at, issued.expires_at), (here, here.plus(Span::from_secs(300))));
+            }
+        }
     }
 
     #[test]
@@ -401,12 +463,12 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_has_no_key_and_shows_nothing_that_moves_the_cursor() {
+    fn a_terminal_has_no_key_and_tells_no_log_what_it_got() {
         let peer = Peer::scripted(vec![code(), Answer::json(200, &authenticated("key_1"))]);
         let clock = Clock::manual(NOW);
         run(&peer, &clock, async |terminal| {
             let device = terminal.begin().await.unwrap();
-            assert_eq!(device.user_code, "BCDF-GHJK");
+            assert_eq!(device.user_code, "BCDF-\u{1b}GHJK");
             assert!(!format!("{device:?}").contains("canary"));
             let organization = OrganizationId::parse("org_1").unwrap();
             let token = Secret::new("canary_refresh_1".to_owned());

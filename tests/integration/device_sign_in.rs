@@ -2,20 +2,28 @@
 //! that serves, with WorkOS beside them.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::thread;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
+use vestibule::auth::time::Span;
 
 use crate::support::Response;
+use crate::support::in_process::InProcess;
 use crate::support::installation::{Installation, Served, now};
 use crate::support::patience;
 use crate::support::program::{Outcome, Program};
+use crate::support::upstream::{Answer, Nobody, Upstream};
 use crate::support::wire::{Address, Reader};
 
+/// How long WorkOS wants terminals to wait between two questions.
+const INTERVAL: Span = Span::from_secs(5);
 const BEARER: &str = "[[bearer]]\nkind = \"workos_session\"\n";
 
 /// A Vestibule that serves at an address of this machine, and somebody's terminal.
@@ -57,10 +65,16 @@ impl Terminal {
         self.begin(arguments).outcome()
     }
 
-    /// Begins to sign in; gives the code that is shown.
-    fn code(program: &Program) -> String {
+    /// Begins to sign in; the pauses between two questions are the story's.
+    fn begin_login(&self, more: &[&str]) -> InProcess {
+        let state = self.state();
+        InProcess::start(&[&["login"], more].concat(), &[("XDG_STATE_HOME", state.to_str().unwrap())])
+    }
+
+    /// The code that is shown.
+    fn code(login: &InProcess) -> String {
         let shown = || {
-            let lines = program.err_lines().join("\n");
+            let lines = login.err_lines().join("\n");
             let (_, rest) = lines.split_once("show the code ")?;
             Some(rest.split('.').next()?.to_owned())
         };
@@ -68,9 +82,10 @@ impl Terminal {
     }
 
     fn login_as(&self, email: &str, organization: &str, more: &[&str]) -> Outcome {
-        let program = self.begin(&[&["login", &self.url], more].concat());
-        self.installation.workos.lets_in(&Self::code(&program), email, Some(organization));
-        program.outcome()
+        let login = self.begin_login(&[&[self.url.as_str()], more].concat());
+        self.installation.workos.lets_in(&Self::code(&login), email, Some(organization));
+        login.passes(INTERVAL);
+        login.outcome()
     }
 
     fn login(&self) {
@@ -130,11 +145,12 @@ fn mode(path: &Path) -> u32 {
 #[test]
 fn somebody_signs_in_at_a_terminal_uses_a_token_and_signs_out() {
     let terminal = Terminal::start();
-    let program = terminal.begin(&["login", &format!("{}/some/page?x=1", terminal.url)]);
+    let program = terminal.begin_login(&[&format!("{}/some/page?x=1", terminal.url)]);
     let code = Terminal::code(&program);
     let page = format!("{}/user_management/device?user_code={code}", terminal.installation.workos.url());
     assert!(program.err_lines().join("\n").contains(&page), "the page to open is shown");
     terminal.installation.workos.lets_in(&code, "ada@example.com", Some("Acme"));
+    program.passes(INTERVAL);
     let login = program.outcome();
     assert_eq!((login.code, login.out.as_str()), (Some(0), ""), "{login:?}");
     assert!(login.err.contains("signed in to") && login.err.contains("ada@example.com"), "{}", login.err);
@@ -172,7 +188,7 @@ fn scripts_that_run_side_by_side_renew_once() {
     terminal.ends_in(30);
     let outcomes: Vec<Outcome> = thread::scope(|scope| {
         let run = |_| scope.spawn(|| terminal.token());
-        let running: Vec<_> = (0..10).map(run).collect();
+        let running: Vec<_> = (0..20).map(run).collect();
         running.into_iter().map(|one| one.join().unwrap()).collect()
     });
     assert_eq!(terminal.refreshes(), 1);
@@ -224,9 +240,10 @@ fn trouble_at_workos_costs_nobody_a_token_that_is_good() {
 #[test]
 fn a_sign_in_that_comes_to_nothing_says_why_and_keeps_nothing() {
     let terminal = Terminal::start();
-    let program = terminal.begin(&["login", &terminal.url]);
+    let program = terminal.begin_login(&[&terminal.url]);
     let code = Terminal::code(&program);
     terminal.installation.workos.control("POST", &format!("devices/{code}"), Some(&json!({ "deny": true })));
+    program.passes(INTERVAL);
     let denied = program.outcome();
     assert_eq!((denied.code, denied.out.as_str()), (Some(1), ""), "{denied:?}");
     assert!(denied.err.contains("denied"), "{}", denied.err);
@@ -241,7 +258,8 @@ fn a_sign_in_that_comes_to_nothing_says_why_and_keeps_nothing() {
 
     terminal.installation.workos.fault(&json!({ "path": authorize, "fault": { "drop_before": true } }));
     assert_eq!(terminal.run(&["login", &terminal.url]).code, Some(69));
-    assert!(!terminal.state().exists());
+    let left = fs::read_dir(terminal.state().join("vestibule")).unwrap().map(|entry| entry.unwrap().path());
+    assert!(left.into_iter().all(|path| path.extension().is_some_and(|kind| kind == "lock")));
 }
 
 #[test]
@@ -301,4 +319,166 @@ fn the_document_for_terminals_is_public_and_holds_no_secret() {
     assert!(document["client_id"].as_str().unwrap().starts_with("client_"));
     assert!(!response.text().contains("sk_"));
     assert_eq!(terminal.served.call("POST", "/auth/.well-known/vestibule").status, 405);
+}
+
+#[test]
+fn what_could_not_be_kept_is_not_asked_for() {
+    let terminal = Terminal::start();
+    let state = terminal.installation.write("state", "no directory");
+    let nowhere = terminal.run(&["login", &terminal.url]);
+    assert_eq!((nowhere.code, nowhere.out.as_str()), (Some(70), ""), "{nowhere:?}");
+    assert!(
+        nowhere.err.contains("/state/vestibule") && !nowhere.err.contains("Open this page"),
+        "{nowhere:?}"
+    );
+    fs::remove_file(state).unwrap();
+
+    terminal.login();
+    let known = terminal.kept();
+    terminal.ends_in(30);
+    let beside = terminal.file().with_extension("new");
+    fs::create_dir(&beside).unwrap();
+    let good = terminal.token();
+    assert_eq!(
+        (good.code, good.out.as_str()),
+        (Some(0), known["access_token"].as_str().unwrap()),
+        "{good:?}"
+    );
+    assert!(good.err.contains("not renewed and ends soon"), "{good:?}");
+    terminal.ends_in(-1);
+    let over = terminal.token();
+    assert_eq!((over.code, over.out.as_str()), (Some(70), ""), "{over:?}");
+    assert_eq!(terminal.refreshes(), 0, "a renewal would have spent the token for nothing");
+    fs::remove_dir(&beside).unwrap();
+    assert_eq!((terminal.token().code, terminal.refreshes()), (Some(0), 1));
+}
+
+#[test]
+fn a_session_whose_tokens_find_no_place_is_ended() {
+    let terminal = Terminal::start();
+    let login = terminal.begin_login(&[&terminal.url]);
+    terminal.installation.workos.lets_in(&Terminal::code(&login), "ada@example.com", Some("Acme"));
+    fs::remove_dir_all(terminal.state()).unwrap();
+    terminal.installation.write("state", "no directory");
+    login.passes(INTERVAL);
+    let outcome = login.outcome();
+    assert_eq!(outcome.code, Some(70), "{outcome:?}");
+    assert!(outcome.err.contains("not signed in: "), "{outcome:?}");
+    let session = terminal.installation.workos.sessions().pop().unwrap();
+    assert_eq!(session["status"], "revoked", "{session}");
+}
+
+#[test]
+fn damaged_tokens_and_locks_of_the_dead_stop_nobody_from_signing_in_again() {
+    let terminal = Terminal::start();
+    terminal.login();
+    let file = terminal.file();
+    let whole = fs::read_to_string(&file).unwrap();
+    fs::write(&file, &whole[..whole.len() / 2]).unwrap();
+    let damaged = terminal.token();
+    assert_eq!((damaged.code, damaged.out.as_str()), (Some(70), ""), "{damaged:?}");
+    assert!(damaged.err.contains("sign in again"), "{damaged:?}");
+    terminal.login();
+    assert_eq!(terminal.token().code, Some(0));
+
+    // Whoever is killed while they hold the lock holds nothing any more.
+    terminal.ends_in(30);
+    let lock = file.with_extension("lock");
+    let line = format!("exec 9>'{}'; flock 9; echo held; exec sleep 600", lock.display());
+    let mut holder = Command::new("sh").args(["-c", &line]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut told = [0; 4];
+    holder.stdout.take().unwrap().read_exact(&mut told).unwrap();
+    let waiting = terminal.begin(&["token", &terminal.url]);
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    let outcome = waiting.outcome();
+    assert_eq!((outcome.code, terminal.refreshes()), (Some(0), 1), "{outcome:?}");
+    assert_eq!(mode(&lock), 0o600);
+}
+
+#[test]
+fn who_signs_in_again_leaves_no_session_behind() {
+    let terminal = Terminal::start();
+    terminal.login();
+    let first = terminal.kept()["session_id"].clone();
+    terminal.login();
+    let second = terminal.kept()["session_id"].clone();
+    let sessions = terminal.installation.workos.sessions();
+    let status = |id: &Value| &sessions.iter().find(|session| session["id"] == *id).unwrap()["status"];
+    assert_eq!((status(&first), status(&second)), (&json!("revoked"), &json!("active")));
+    assert_eq!(terminal.curl("/work").status, 200);
+}
+
+#[test]
+fn each_address_has_tokens_of_its_own() {
+    let (one, other) = (Terminal::start(), Terminal::start());
+    let state = one.state();
+    let variables = [("XDG_STATE_HOME", state.to_str().unwrap())];
+    one.login();
+    let outcome = Program::run(one.installation.folder(), &["token", &other.url], &variables);
+    assert_eq!((outcome.code, outcome.out.as_str()), (Some(1), ""), "{outcome:?}");
+    let by_name = one.url.replace("127.0.0.1", "localhost");
+    let outcome = Program::run(one.installation.folder(), &["token", &by_name], &variables);
+    assert_eq!(outcome.code, Some(1), "{outcome:?}");
+    let slashes = format!("{}//", one.url);
+    let outcome = Program::run(one.installation.folder(), &["token", &slashes], &variables);
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+}
+
+#[test]
+fn nothing_that_others_say_drives_the_terminal() {
+    const HOSTILE: &str = "\u{1b}]0;x\u{7}\u{202e}\u{9b}2J\u{200b}";
+    let (workos, application) = (Upstream::start(), Upstream::start());
+    let json = |status, body: &Value| {
+        Answer::status(status).header("Content-Type", "application/json").body(body.to_string())
+    };
+    let document = json!({
+        "version": 1, "client_id": "client_1", "workos_api_url": workos.url(), "bearers": ["workos_session"],
+    });
+    application.on("/auth/.well-known/vestibule", json(200, &document));
+    let device = json!({
+        "device_code": "d", "user_code": format!("BCDF{HOSTILE}"), "expires_in": 300, "interval": 5,
+        "verification_uri": format!("https://x.authkit.app/{HOSTILE}"),
+    });
+    workos.on("/user_management/authorize/device", json(200, &device));
+    let claims = json!({ "iat": 1, "exp": 301, "sid": "session_1" }).to_string();
+    let token = format!("e30.{}.x", URL_SAFE_NO_PAD.encode(claims));
+    let tokens = json!({
+        "user": { "id": "user_1", "email": format!("ada{HOSTILE}@example.com") },
+        "access_token": token, "refresh_token": "r",
+    });
+    workos.on("/user_management/authenticate", json(200, &tokens));
+    let folder = tempfile::tempdir().unwrap();
+    let variables = [("XDG_STATE_HOME", folder.path().to_str().unwrap())];
+    let login = InProcess::start(&["login", &application.url()], &variables);
+    patience::until("the code", || login.err_lines().iter().any(|line| line.contains("minutes")));
+    login.passes(INTERVAL);
+    let outcome = login.outcome();
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    assert!(
+        !outcome.err.contains(['\u{1b}', '\u{7}', '\u{202e}', '\u{9b}', '\u{200b}']),
+        "{:?}",
+        outcome.err
+    );
+    assert!(outcome.err.contains("as ada\\u{1b}]0;x"), "{}", outcome.err);
+}
+
+#[test]
+fn who_does_not_answer_or_leads_elsewhere_is_said_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let variables = [("XDG_STATE_HOME", folder.path().to_str().unwrap())];
+    let login = |url: &str| Program::run(folder.path(), &["login", url], &variables);
+    let nobody = login(&Nobody::home().url());
+    assert_eq!(nobody.code, Some(69), "{nobody:?}");
+    assert!(nobody.err.contains("cannot be reached: no connection could be made"), "{nobody:?}");
+    let application = Upstream::start();
+    application.on("/", Answer::status(301).header("Location", "https://www.example.com/"));
+    let moved = login(&application.url());
+    assert_eq!(moved.code, Some(69), "{moved:?}");
+    assert!(moved.err.contains("(status 301)"), "{moved:?}");
+    let elsewhere = json!({ "sign_in_url": "https://evil.example/auth/sign-in" }).to_string();
+    application.on("/", Answer::status(401).header("Content-Type", "application/json").body(elsewhere));
+    let led = login(&application.url());
+    assert_eq!(led.code, Some(64), "{led:?}");
+    assert!(led.err.contains("calls itself https://evil.example"), "{led:?}");
 }

@@ -59,5 +59,6 @@ mod trusted_proxies;
 mod upstreams;
 mod web_socket_endings;
 mod web_sockets;
+mod workos_catalogue;
 mod workos_command;
 mod workos_every_command;

@@ -2,8 +2,10 @@
 //! request each command makes is told elsewhere.
 
 use std::fs;
+use std::process::Command;
 
 use serde_json::json;
+use vestibule::auth::time::Span;
 use workos_emulator::{DEMO_API_KEY, Seed, UserSeed};
 
 use crate::support::operator::{Operator, demo, says, stand_in};
@@ -103,34 +105,68 @@ fn lists_are_followed_over_250_people() {
 #[test]
 fn what_workos_asks_to_wait_for_is_waited_for() {
     let (workos, operator) = demo();
-    let busy = json!({ "status": 429, "headers": { "Retry-After": "1" }, "body": { "code": "rate_limit_exceeded" } });
+    let busy = json!({ "status": 429, "headers": { "Retry-After": "17" }, "body": { "code": "rate_limit_exceeded" } });
     workos.fault(&json!({ "path": USERS, "times": 1, "fault": busy }));
     workos.fault(&json!({ "path": USERS, "times": 1, "fault": { "drop_before": true } }));
-    let outcome = operator.run(&["users", "list", "--limit", "1"]);
+    let (outcome, time) = operator.run_timed(&["users", "list", "--limit", "1"]);
     assert_eq!(outcome.code, Some(0), "{outcome:?}");
-    assert!(outcome.err.contains("too many requests; trying again in 1 s (retry 1 of 5)"), "{}", outcome.err);
-    let calls = workos.calls_of(USERS);
-    assert_eq!(calls.len(), 3);
-    assert!(calls[1].at().since(calls[0].at()).as_millis() >= 950);
+    assert!(
+        outcome.err.contains("too many requests; trying again in 17 s (retry 1 of 5)"),
+        "{}",
+        outcome.err
+    );
+    assert_eq!(workos.calls_of(USERS).len(), 3);
+    assert!((Span::from_secs(18)..=Span::from_secs(20)).contains(&time), "{time:?}");
+}
+
+#[test]
+fn somebody_is_created_once_though_the_answer_was_lost_and_workos_is_in_trouble() {
+    let (workos, operator) = demo();
+    for fault in [json!({ "drop_reply": true }), json!({ "status": 500 }), json!({ "status": 503 })] {
+        workos.fault(&json!({ "path": USERS, "method": "POST", "times": 1, "fault": fault }));
+    }
+    let (outcome, _) = operator.run_timed(&["users", "create", "--email", "eve@example.com"]);
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    assert!(outcome.err.contains("(retry 3 of 5)"), "{}", outcome.err);
+    assert_eq!(workos.calls_of(USERS).len(), 4);
+    let listed = operator.json(&["users", "list", "--email", "eve@example.com"]);
+    assert_eq!(listed, json!([serde_json::from_str::<serde_json::Value>(&outcome.out).unwrap()]));
 }
 
 #[test]
 fn what_may_have_been_done_is_not_done_twice() {
     let (workos, operator) = demo();
-    workos.fault(&json!({ "path": USERS, "method": "POST", "fault": { "drop_reply": true } }));
-    let outcome = operator.run(&["users", "create", "--email", "eve@example.com"]);
+    let sent = operator.json(&["invitations", "send", "--email", "eve@example.com"]);
+    let resend = ["invitations", "resend", sent["id"].as_str().unwrap()];
+    let path = format!("/user_management/invitations/{}/resend", resend[2]);
+    workos.fault(&json!({ "path": path, "times": 1, "fault": { "drop_reply": true } }));
+    let (outcome, _) = operator.run_timed(&resend);
     assert_eq!((outcome.code, outcome.out.as_str()), (Some(69), ""));
     assert!(outcome.err.contains("it may have been done all the same"), "{}", outcome.err);
-    assert_eq!(workos.calls_of(USERS).len(), 1);
-    assert_eq!(operator.json(&["users", "list", "--email", "eve@example.com"]).as_array().unwrap().len(), 1);
+    assert_eq!(workos.calls_of(&path).len(), 1);
+    assert_eq!(workos.mails_to("eve@example.com").len(), 2, "it was done");
+    workos.fault(&json!({ "path": path, "times": 1, "fault": { "status": 503 } }));
+    assert_eq!(operator.run_timed(&resend).0.code, Some(0));
 }
 
 #[test]
 fn nobody_there_is_69() {
     let nobody = Nobody::home();
-    let outcome = Operator::of(&nobody.url()).run(&["users", "list"]);
+    let (outcome, time) = Operator::of(&nobody.url()).run_timed(&["users", "list"]);
     assert_eq!((outcome.code, outcome.out.as_str()), (Some(69), ""));
     assert!(outcome.err.contains("no connection could be made; compare workos.api_url"), "{}", outcome.err);
+    assert!(outcome.err.contains("(retry 5 of 5)") && time >= Span::from_secs(8), "{}", outcome.err);
+}
+
+#[test]
+fn a_result_without_room_for_it_is_no_success() {
+    let (_workos, operator) = demo();
+    let line = format!("{} workos users list > /dev/full", env!("CARGO_BIN_EXE_vestibule"));
+    let full =
+        Command::new("sh").args(["-c", &line]).env_clear().envs(operator.variables()).output().unwrap();
+    assert_eq!(full.status.code(), Some(70));
+    let err = String::from_utf8(full.stderr).unwrap();
+    assert!(err.contains("the result could not be written: "), "{err}");
 }
 
 #[test]
@@ -159,7 +195,7 @@ fn refusals_end_by_what_they_are_about_and_name_the_request() {
         (500, r#"{"message":"Oops"}"#, 69, "it may have been done all the same"),
     ] {
         let (_upstream, operator) = stand_in("/user_management/password_reset", says(status, body));
-        let outcome = operator.run(&["password-reset", "send", "--email", "ada@example.com"]);
+        let (outcome, _) = operator.run_timed(&["password-reset", "send", "--email", "ada@example.com"]);
         assert_eq!((outcome.code, outcome.out.as_str()), (Some(code), ""), "{status}: {outcome:?}");
         assert!(outcome.err.contains(words) && outcome.err.contains("req_42"), "{}", outcome.err);
     }
@@ -192,19 +228,6 @@ fn the_api_key_is_not_in_the_list_of_processes() {
     assert_eq!(program.outcome().code, Some(0));
     let arguments = String::from_utf8(arguments).unwrap();
     assert!(arguments.contains("users") && !arguments.contains(DEMO_API_KEY), "{arguments}");
-}
-
-#[test]
-fn a_key_or_code_that_is_not_good_is_1() {
-    let (_upstream, operator) = stand_in("/api_keys/validations", says(200, r#"{"api_key":null}"#));
-    let outcome = operator.run_told(&["api-keys", "validate", "--value", "-"], "sk_customer\n");
-    assert_eq!((outcome.code, outcome.out.as_str()), (Some(1), r#"{"api_key":null}"#));
-    assert!(outcome.err.contains("not good") && !outcome.err.contains("sk_customer"), "{}", outcome.err);
-    let answer = says(201, r#"{"challenge":{"id":"c_1"},"valid":false}"#);
-    let (_upstream, operator) = stand_in("/auth/challenges/c_1/verify", answer);
-    let outcome = operator.run(&["mfa", "verify", "c_1", "--code", "000000"]);
-    assert_eq!(outcome.code, Some(1));
-    assert!(outcome.err.contains("the code is wrong"), "{}", outcome.err);
 }
 
 // ---- At a terminal ----

@@ -96,6 +96,14 @@ fn membership_cases() -> Vec<Case<'static>> {
             json!({"role_slugs": ["admin", "billing"]}),
             THING,
         ),
+        (
+            "memberships update om_1 --role-slugs admin,billing",
+            "",
+            "PUT",
+            OM_1,
+            json!({"role_slugs": ["admin", "billing"]}),
+            THING,
+        ),
         ("memberships remove om_1 --yes", "", "DELETE", OM_1, Value::Null, ""),
         (
             "memberships deactivate om_1",
@@ -112,14 +120,6 @@ fn membership_cases() -> Vec<Case<'static>> {
             "/user_management/organization_memberships/om_1/reactivate",
             Value::Null,
             THING,
-        ),
-        (
-            "sessions revoke session_1 --yes",
-            "",
-            "POST",
-            "/user_management/sessions/revoke",
-            json!({"session_id": "session_1"}),
-            "",
         ),
     ]
 }
@@ -200,6 +200,14 @@ fn factor_cases() -> Vec<Case<'static>> {
 
 fn code_cases() -> Vec<Case<'static>> {
     vec![
+        (
+            "sessions revoke session_1 --yes",
+            "",
+            "POST",
+            "/user_management/sessions/revoke",
+            json!({"session_id": "session_1"}),
+            "",
+        ),
         (
             "magic-auth send --email ada@example.com --invitation-token -",
             "token",

@@ -8,8 +8,9 @@ use url::Url;
 use crate::auth::identity::OrganizationId;
 use crate::clock::Clock;
 use crate::command::terminal::Application;
+use crate::workos::BuildError;
+use crate::workos::error::Outage;
 use crate::workos::terminal::{Document, read};
-use crate::workos::{BuildError, WorkOsError};
 
 /// Where our endpoints live unless the operator says otherwise.
 const USUAL_PATH: &str = "/auth";
@@ -40,14 +41,14 @@ pub(in crate::command) enum DiscoveryError {
     #[error("{0} cannot be asked: {1}")]
     Address(String, BuildError),
     /// Nothing answers.
-    #[error("{0} does not answer")]
-    Silent(String),
+    #[error("{0} cannot be reached: {1}")]
+    Silent(String, Outage),
     /// Something answers that is no installation.
     #[error(
-        "no Vestibule was found at {0}; give the address of a protected page, or say where its endpoints are with \
-         --auth-path"
+        "no Vestibule was found at {0} (status {1}); give the address of a protected page, or say where its endpoints \
+         are with --auth-path"
     )]
-    NotFound(String),
+    NotFound(String, u16),
     /// The installation calls itself something else.
     #[error("the application calls itself {0}: use that address")]
     OtherOrigin(String),
@@ -73,26 +74,27 @@ pub(in crate::command) async fn find(
     if let Some(document) = document_in(&first) {
         return installation(document);
     }
-    let not_found = || DiscoveryError::NotFound(application.origin());
+    let not_found = |answer: &Document| DiscoveryError::NotFound(application.origin(), answer.status);
     if auth_path.is_some() {
-        return Err(not_found());
+        return Err(not_found(&first));
     }
     let refusal = ask(&application.page, clock).await?;
+    let nothing = || not_found(&refusal);
     let sign_in = refusal.object.as_ref().filter(|_| refusal.status == 401);
     let sign_in = sign_in.and_then(|object| Url::parse(object.get("sign_in_url")?.as_str()?).ok());
-    let sign_in = sign_in.ok_or_else(not_found)?;
+    let sign_in = sign_in.ok_or_else(nothing)?;
     if sign_in.origin() != application.root.origin() {
         return Err(DiscoveryError::OtherOrigin(sign_in.origin().ascii_serialization()));
     }
-    let path = sign_in.path().strip_suffix(SIGN_IN).ok_or_else(not_found)?;
+    let path = sign_in.path().strip_suffix(SIGN_IN).ok_or_else(nothing)?;
     let second = ask(&below(path), clock).await?;
-    installation(document_in(&second).ok_or_else(not_found)?)
+    installation(document_in(&second).ok_or_else(|| not_found(&second))?)
 }
 
 async fn ask(url: &Url, clock: &Clock) -> Result<Document, DiscoveryError> {
     let origin = || url.origin().ascii_serialization();
     let read = read(url, clock).await.map_err(|error| DiscoveryError::Address(origin(), error))?;
-    read.map_err(|_: WorkOsError| DiscoveryError::Silent(origin()))
+    read.map_err(|cause| DiscoveryError::Silent(origin(), cause))
 }
 
 fn document_in(answer: &Document) -> Option<&Map<String, Value>> {

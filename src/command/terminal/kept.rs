@@ -3,7 +3,8 @@
 //! whoever holds the lock beside it: a refresh token serves once, and scripts run side by side.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::io::{self, ErrorKind, Read as _, Seek as _, Write as _};
+use std::marker::PhantomData;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -24,6 +25,8 @@ use crate::workos::terminal::Issued;
 const MAX_BYTES: u64 = 256 * 1_024;
 /// A token that ends sooner is renewed, or one that has less than half of a short life left.
 const MARGIN: Span = Span::from_secs(60);
+/// So much room is taken before a token is spent whose successor has to be kept: the largest that are usual.
+const ROOM_BYTES: usize = 32 * 1_024;
 /// What may stand in a file's name as it is.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'-');
 /// For the file and for its directory: nobody but their owner.
@@ -45,7 +48,7 @@ pub(in crate::command) enum KeptError {
         error: io::Error,
     },
     /// The file is not what this program writes.
-    #[error("{} is not understood; remove it and sign in again", .0.display())]
+    #[error("{} is damaged, or of another version of this program; sign in again", .0.display())]
     Content(PathBuf),
 }
 
@@ -62,6 +65,14 @@ pub(in crate::command) struct Place {
 #[derive(Debug)]
 pub(in crate::command) struct Lock {
     _file: File,
+}
+
+/// Room for what is to be kept, as long as nobody else changes anything. Given back when it is dropped.
+#[derive(Debug)]
+pub(in crate::command) struct Room<'a> {
+    file: File,
+    path: PathBuf,
+    _lock: PhantomData<&'a Lock>,
 }
 
 /// What is kept.
@@ -101,6 +112,11 @@ impl Kept {
         self.is_good(now.plus(margin))
     }
 
+    /// Is it for the same client at the same WorkOS?
+    pub(in crate::command) fn is_of_client(&self, other: &Self) -> bool {
+        (&self.api_url, &self.client_id) == (&other.api_url, &other.client_id)
+    }
+
     /// Is it good?
     pub(in crate::command) fn is_good(&self, now: Timestamp) -> bool {
         now < self.expires_at
@@ -115,7 +131,10 @@ impl Place {
     pub(in crate::command) fn of(origin: &str, environment: &Environment) -> Result<Self, KeptError> {
         // The specification wants paths that are not absolute to be ignored.
         let named = environment.value("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-        let home = || environment.value("HOME").map(|home| Path::new(home).join(".local/state"));
+        let home = || {
+            let home = environment.value("HOME").map(Path::new).filter(|path| path.is_absolute());
+            home.map(|home| home.join(".local/state"))
+        };
         let folder = named.or_else(home).ok_or(KeptError::NoPlace)?.join("vestibule");
         let name = utf8_percent_encode(origin, PLAIN).to_string();
         Ok(Self {
@@ -175,11 +194,28 @@ impl Place {
         })
     }
 
+    /// Takes the room for something to keep, so that no token is spent for one that would find none.
+    ///
+    /// # Errors
+    /// [`KeptError::File`].
+    pub(in crate::command) fn reserve<'a>(&self, _lock: &'a Lock) -> Result<Room<'a>, KeptError> {
+        let beside = self.file.with_extension("new");
+        let taken = (|| {
+            forget(&beside)?;
+            let file = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&beside)?;
+            let mut room = Room { file, path: beside.clone(), _lock: PhantomData };
+            room.file.write_all(&[b' '; ROOM_BYTES])?;
+            room.file.sync_all()?;
+            Ok(room)
+        })();
+        taken.map_err(|error| KeptError::File { path: beside, error })
+    }
+
     /// Keeps this instead of whatever was kept.
     ///
     /// # Errors
     /// [`KeptError::File`]; what was kept before is still there then.
-    pub(in crate::command) fn write(&self, _lock: &Lock, kept: &Kept) -> Result<(), KeptError> {
+    pub(in crate::command) fn write(&self, mut room: Room<'_>, kept: &Kept) -> Result<(), KeptError> {
         let text = json!({
             "origin": self.origin,
             "workos_api_url": kept.api_url.as_str(),
@@ -192,13 +228,14 @@ impl Place {
             "organization_id": kept.organization_id.as_ref().map(OrganizationId::as_str),
         });
         let text = Zeroizing::new(text.to_string());
-        let beside = self.file.with_extension("new");
         let written = (|| {
-            forget(&beside)?;
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&beside)?;
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&beside, &self.file)
+            room.file.rewind()?;
+            room.file.write_all(text.as_bytes())?;
+            // What is left of the room is white space, which JSON permits, so that nobody ever reads half a file.
+            let length = room.file.stream_position()?;
+            room.file.set_len(length)?;
+            room.file.sync_all()?;
+            fs::rename(&room.path, &self.file)
         })();
         written.map_err(|error| KeptError::File { path: self.file.clone(), error })
     }
@@ -209,6 +246,13 @@ impl Place {
     /// [`KeptError::File`].
     pub(in crate::command) fn remove(&self, _lock: &Lock) -> Result<(), KeptError> {
         forget(&self.file).map_err(|error| KeptError::File { path: self.file.clone(), error })
+    }
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        // Where it became the file there is nothing left.
+        let _ = forget(&self.path);
     }
 }
 
@@ -266,7 +310,7 @@ mod tests {
         // A leftover of a run that was killed does not lend its mode.
         fs::write(place.file.with_extension("new"), "half").unwrap();
         for token in ["one", "two"] {
-            place.write(&lock, &kept(token)).unwrap();
+            place.write(place.reserve(&lock).unwrap(), &kept(token)).unwrap();
             assert_eq!(place.read().unwrap().unwrap().access_token.expose(), token);
         }
         assert_eq!((mode(&place.file), mode(&place.folder), mode(&place.lock)), (0o600, 0o700, 0o600));
@@ -276,11 +320,46 @@ mod tests {
     }
 
     #[test]
+    fn room_that_is_not_used_is_given_back_and_what_is_kept_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = place(folder.path(), ORIGIN);
+        let lock = place.lock().unwrap();
+        place.write(place.reserve(&lock).unwrap(), &kept("one")).unwrap();
+        let beside = place.file.with_extension("new");
+        let room = place.reserve(&lock).unwrap();
+        assert_eq!((fs::metadata(&beside).unwrap().len(), mode(&beside)), (ROOM_BYTES as u64, 0o600));
+        drop(room);
+        assert!(!beside.exists());
+        fs::create_dir(&beside).unwrap();
+        assert!(matches!(place.reserve(&lock), Err(KeptError::File { .. })));
+        assert_eq!(place.read().unwrap().unwrap().access_token.expose(), "one");
+    }
+
+    #[test]
+    fn what_is_no_file_of_ours_is_told_from_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = place(folder.path(), ORIGIN);
+        let lock = place.lock().unwrap();
+        place.write(place.reserve(&lock).unwrap(), &kept("one")).unwrap();
+        let whole = fs::read_to_string(&place.file).unwrap();
+        let half = whole.get(..whole.len() / 2).unwrap();
+        let strange = whole.replace("\"refresh_token\"", "\"refresh\"");
+        for text in ["", "null", "[]", half, "{\"origin\":1}", strange.as_str()] {
+            fs::write(&place.file, text).unwrap();
+            assert!(matches!(place.read(), Err(KeptError::Content(_))), "{text}");
+        }
+        // Times at the end of what a number can say are times.
+        let far = whole.replace(&NOW.unix_seconds().to_string(), &i64::MAX.to_string());
+        fs::write(&place.file, far).unwrap();
+        let _ = place.read().unwrap().unwrap().is_fresh(NOW);
+    }
+
+    #[test]
     fn each_origin_has_a_file_of_its_own() {
         let folder = tempfile::tempdir().unwrap();
         let [one, other] = [ORIGIN, "https://app.example.com"].map(|origin| place(folder.path(), origin));
         let lock = one.lock().unwrap();
-        one.write(&lock, &kept("one")).unwrap();
+        one.write(one.reserve(&lock).unwrap(), &kept("one")).unwrap();
         assert!(other.read().unwrap().is_none());
         fs::rename(&one.file, &other.file).unwrap();
         assert!(matches!(other.read(), Err(KeptError::Content(_))), "a file says whose it is");
@@ -296,7 +375,11 @@ mod tests {
         assert_eq!(of(&[home, ("XDG_STATE_HOME", "/state")]).unwrap(), Path::new("/state/vestibule"));
         let ignored = of(&[home, ("XDG_STATE_HOME", "state")]).unwrap();
         assert_eq!(ignored, Path::new("/home/ada/.local/state/vestibule"));
-        assert!(matches!(of(&[]), Err(KeptError::NoPlace)));
+        for nowhere in
+            [&[][..], &[("HOME", "")], &[("HOME", "ada")], &[("HOME", "."), ("XDG_STATE_HOME", "")]]
+        {
+            assert!(matches!(of(nowhere), Err(KeptError::NoPlace)), "{nowhere:?}");
+        }
     }
 
     #[test]

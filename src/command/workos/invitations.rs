@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 
-use crate::command::workos::plan::{Paging, Plan, Yes, parse_id};
+use crate::command::workos::plan::{Paging, Plan, Yes, is_segment, parse_id};
 use crate::command::workos::secrets::{Misuse, SecretArg, Secrets};
 use crate::command::workos::table::Column;
 use crate::workos::management::{Id, Request};
@@ -101,12 +101,15 @@ impl Command {
             Self::Get { id } => Plan::thing(Request::get(&["user_management", "invitations", id.as_str()])),
             Self::ByToken { token } => {
                 let token = secrets.passing("TOKEN", token)?;
+                if !is_segment(token.expose()) {
+                    return Err(Misuse("TOKEN is the token of nothing".to_owned()));
+                }
                 let path = ["user_management", "invitations", "by_token", token.expose().as_str()];
                 let request = Request::get(&path);
                 Plan::thing(request.hiding(token))
             }
             Self::Send { email, organization_id, role_slug, expires_in_days, inviter_user_id, locale } => {
-                let request = Request::post(&INVITATIONS)
+                let request = Request::create(&INVITATIONS)
                     .field("email", Some(email))
                     .field("organization_id", organization_id.as_ref().map(Id::as_str))
                     .field("role_slug", role_slug)

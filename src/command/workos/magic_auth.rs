@@ -30,7 +30,7 @@ impl Command {
         Ok(match self {
             Self::Send { email, invitation_token } => {
                 let token = invitation_token.map(|token| secrets.passing("--invitation-token", token));
-                let request = Request::post(&["user_management", "magic_auth"]).field("email", Some(email));
+                let request = Request::create(&["user_management", "magic_auth"]).field("email", Some(email));
                 Plan::thing(request.secret("invitation_token", token.transpose()?))
             }
             Self::Get { id } => Plan::thing(Request::get(&["user_management", "magic_auth", id.as_str()])),

@@ -43,7 +43,7 @@ pub(super) enum Command {
         #[arg(long, value_name = "ID", value_parser = parse_id)]
         organization_id: Id,
         /// In which role; may be given several times [default: the organization's default role]
-        #[arg(long, value_name = "SLUG")]
+        #[arg(long, visible_alias = "role-slugs", value_name = "SLUG", value_delimiter = ',')]
         role_slug: Vec<String>,
     },
     /// Change somebody's roles
@@ -52,7 +52,13 @@ pub(super) enum Command {
         #[arg(value_parser = parse_id)]
         id: Id,
         /// The role from now on; may be given several times
-        #[arg(long, value_name = "SLUG", required = true)]
+        #[arg(
+            long,
+            visible_alias = "role-slugs",
+            value_name = "SLUG",
+            value_delimiter = ',',
+            required = true
+        )]
         role_slug: Vec<String>,
     },
     /// End a membership for ever
@@ -108,7 +114,7 @@ impl Command {
             }
             Self::Get { id } => Plan::thing(at(&id, Request::get)),
             Self::Add { user_id, organization_id, role_slug } => {
-                let request = Request::post(&MEMBERSHIPS)
+                let request = Request::create(&MEMBERSHIPS)
                     .field("user_id", Some(user_id.as_str()))
                     .field("organization_id", Some(organization_id.as_str()));
                 Plan::thing(with_roles(request, role_slug))

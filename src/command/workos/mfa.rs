@@ -90,7 +90,7 @@ impl Command {
             }
             Self::Challenge { factor_id, sms_template } => {
                 let path = ["auth", "factors", factor_id.as_str(), "challenge"];
-                Plan::thing(Request::post(&path).field("sms_template", sms_template))
+                Plan::thing(Request::create(&path).field("sms_template", sms_template))
             }
             Self::Verify { challenge_id, code } => {
                 let path = ["auth", "challenges", challenge_id.as_str(), "verify"];

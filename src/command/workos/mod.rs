@@ -35,7 +35,6 @@ mod plan;
 mod secrets;
 mod sessions;
 mod table;
-mod text;
 mod users;
 
 /// What stands below the help.
@@ -123,6 +122,7 @@ pub(super) fn run(
     arguments: Arguments,
     file: Option<&Path>,
     environment: &Environment,
+    clock: &Clock,
     console: &mut Console<'_>,
 ) -> Exit {
     let (config, warnings) = match config::workos_settings(file, environment) {
@@ -144,7 +144,7 @@ pub(super) fn run(
             return Exit::Usage;
         }
     };
-    let management = match Management::new(settings(config), Clock::system()) {
+    let management = match Management::new(settings(config), clock.clone()) {
         Ok(management) => management,
         Err(error) => {
             console.note(&format!("{error}\n"));

@@ -35,7 +35,7 @@ impl Command {
     pub(super) fn plan(self, secrets: &mut Secrets<'_, '_>) -> Result<Plan, Misuse> {
         Ok(match self {
             Self::Send { email } => {
-                let request = Request::post(&["user_management", "password_reset"]);
+                let request = Request::create(&["user_management", "password_reset"]);
                 Plan::thing(request.field("email", Some(email)))
             }
             Self::Get { id } => {

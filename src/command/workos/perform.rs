@@ -7,10 +7,10 @@ use std::ops::ControlFlow;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::command::text::plain_json;
 use crate::command::workos::explain::explained;
 use crate::command::workos::plan::{Paging, Plan, Shown};
 use crate::command::workos::table::{self, List};
-use crate::command::workos::text::plain_json;
 use crate::command::{Console, End, Exit};
 use crate::workos::management::{Answer, Failure, Management, Pause, Request, Rest};
 

@@ -80,6 +80,16 @@ pub(super) fn parse_id(text: &str) -> Result<Id, String> {
     Id::parse(text).map_err(|error| error.to_string())
 }
 
+/// An id that others gave and that stands in a path, where some texts mean something else.
+pub(super) fn parse_own_id(text: &str) -> Result<String, &'static str> {
+    if is_segment(text) { Ok(text.to_owned()) } else { Err("this is the id of nothing") }
+}
+
+/// Is it a name when it stands in a path (RFC 3986 §3.3)?
+pub(super) fn is_segment(text: &str) -> bool {
+    !matches!(text, "" | "." | "..")
+}
+
 /// `key=value`, of which the value may be empty.
 pub(super) fn parse_pair(text: &str) -> Result<(String, String), &'static str> {
     match text.split_once('=') {

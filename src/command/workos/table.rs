@@ -6,13 +6,14 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
+use unicode_width::UnicodeWidthStr;
 
-use crate::command::workos::text::{cut, plain};
+use crate::command::text::{cut, plain};
 
 /// A column of a list: its title, and where in the thing its value is (`role.slug`).
 pub(super) type Column = (&'static str, &'static str);
 
-/// Widest cell of a list, in characters: ids have 40, addresses seldom 60.
+/// Widest cell of a list, in columns: ids have 40, addresses seldom 60.
 const WIDEST: usize = 60;
 /// Longest value of a single thing: addresses with a token in them have 200.
 const LONGEST: usize = 400;
@@ -48,7 +49,7 @@ impl List {
         }
         for row in &rows {
             for (width, cell) in self.widths.iter_mut().zip(row) {
-                *width = (*width).max(cell.chars().count());
+                *width = (*width).max(cell.width());
             }
         }
         rows.iter().map(|row| line(row, &self.widths)).collect()
@@ -79,8 +80,9 @@ fn slug(item: &Value) -> String {
 fn line(cells: &[String], widths: &[usize]) -> String {
     let mut line = String::new();
     for (cell, width) in cells.iter().zip(widths) {
-        // The widths are counted in characters, as the format does.
-        line.push_str(&format!("{cell:<width$}  "));
+        // Not every character is one column wide, which the format takes them for.
+        let filling = width.saturating_sub(cell.width());
+        line.push_str(&format!("{cell}{:filling$}  ", ""));
     }
     format!("{}\n", line.trim_end())
 }
@@ -89,7 +91,7 @@ fn line(cells: &[String], widths: &[usize]) -> String {
 pub(super) fn fields(json: &RawValue) -> String {
     let mut rows = Vec::new();
     collect(json, "", 0, &mut rows);
-    let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
+    let width = rows.iter().map(|(name, _)| name.width()).max().unwrap_or_default();
     rows.iter().map(|(name, value)| line(&[name.clone(), value.clone()], &[width, 0])).collect()
 }
 
@@ -158,6 +160,20 @@ mod tests {
         assert_eq!(first, "ID    ROLES  ROLE  OK\na_1   x,y    x     true\na_22  -      -     -\n");
         assert_eq!(list.page(&[raw(r#"{"id":"b","ok":3}"#)]), "b     -      -     3\n");
         assert_eq!(List::new(COLUMNS).page(&[]), "ID  ROLES  ROLE  OK\n");
+    }
+
+    #[test]
+    fn columns_stand_below_each_other_in_every_script() {
+        let shown = List::new(&COLUMNS[..2]).page(&[
+            raw(r#"{"id":"\u65e5\u672c\u8a9e","roles":["x"]}"#),
+            raw(r#"{"id":"Zoe\u0308","roles":["y"]}"#),
+            raw(r#"{"id":"Ada L.","roles":["z"]}"#),
+        ]);
+        let before = |end: char| shown.lines().find_map(|line| line.strip_suffix(end)).unwrap().width();
+        assert_eq!((before('x'), before('y'), before('z')), (8, 8, 8), "{shown}");
+        let wide = format!(r#"{{"id":"{}"}}"#, "\u{65e5}".repeat(500));
+        let row = List::new(&COLUMNS[..1]).page(&[raw(&wide)]);
+        assert!(row.lines().all(|line| line.width() <= WIDEST + 1), "{row}");
     }
 
     #[test]

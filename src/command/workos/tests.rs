@@ -129,7 +129,8 @@ fn a_terminal_is_asked_and_anything_but_yes_is_no() {
         let console = Console::new(std::io::sink(), &mut err, Style::Lines);
         let mut console = console.answered_by(End::Terminal, input);
         let words = ["vestibule", "workos", "--config", "/dev/null", "users", "delete", "user_1"];
-        let exit = crate::command::run_in(words.map(Into::into), &environment(&[]), &mut console);
+        let exit =
+            crate::command::run_in(words.map(Into::into), &environment(&[]), &Clock::system(), &mut console);
         drop(console);
         let err = String::from_utf8(err).unwrap();
         assert_eq!((exit, &*err), (Exit::Usage, "delete user user_1: yes? nothing was done\n"));
@@ -145,6 +146,9 @@ fn a_wrong_command_line_is_64_and_asks_nobody() {
         &["users", "get"],
         &["users", "get", "../users"],
         &["users", "get", "user_1", "--external-id", "x"],
+        &["users", "get", "--external-id", ".."],
+        &["users", "get", "--external-id", ""],
+        &["invitations", "by-token", ".."],
         &["users", "create"],
         &["users", "create", "--email", "a@b.c", "--email-verified", "perhaps"],
         &["users", "create", "--email", "a@b.c", "--metadata", "keyless"],

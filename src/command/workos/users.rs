@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use crate::command::workos::plan::{Paging, Plan, Yes, object, parse_id, parse_pair};
+use crate::command::workos::plan::{Paging, Plan, Yes, object, parse_id, parse_own_id, parse_pair};
 use crate::command::workos::secrets::{Misuse, SecretArg, Secrets};
 use crate::command::workos::table::Column;
 use crate::workos::management::{Id, Request};
@@ -35,7 +35,7 @@ pub(super) enum Command {
         #[arg(value_parser = parse_id, required_unless_present = "external_id", conflicts_with = "external_id")]
         id: Option<Id>,
         /// The id that your own application gave them
-        #[arg(long, value_name = "ID")]
+        #[arg(long, value_name = "ID", value_parser = parse_own_id)]
         external_id: Option<String>,
     },
     /// Create somebody; nobody is mailed
@@ -150,7 +150,7 @@ impl Command {
                 Plan::thing(Request::get(&["user_management", "users", "external_id", &id]))
             }
             Self::Create { email, fields } => {
-                Plan::thing(fields.on(Request::post(&USERS).field("email", Some(email)), secrets)?)
+                Plan::thing(fields.on(Request::create(&USERS).field("email", Some(email)), secrets)?)
             }
             Self::Update { id, email, locale, fields } => {
                 let request = at(&id, Request::put).field("email", email).field("locale", locale);

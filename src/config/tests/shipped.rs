@@ -8,6 +8,7 @@ use figment::value::{Dict, Value};
 
 use crate::config::describe::KeyDescription;
 use crate::config::document::{Document, parse_value};
+use crate::config::settings::{BearerConfig, BearerKind};
 use crate::config::tests::{environment, parsed, repository};
 use crate::config::{Loaded, parse, parse_text};
 
@@ -130,6 +131,13 @@ fn the_examples_are_good() {
         let loaded = parse_text(&name, &text, folder.path(), &environment);
         assert!(loaded.is_ok(), "{}", loaded.unwrap_err());
     }
+}
+
+#[test]
+fn people_at_a_terminal_can_sign_in_to_the_demo() {
+    let text = fs::read_to_string(repository("config/demo.toml")).unwrap();
+    let loaded = parse_text("demo.toml", &text, &repository("config"), &environment(&[])).unwrap();
+    assert_eq!(loaded.config.bearers, [BearerConfig { kind: BearerKind::WorkOsSession }]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! key, with patience. It hands on what WorkOS says, word for word; which requests there are and what people are
 //! told of the answers is left to the commands.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::ops::ControlFlow;
 
@@ -56,8 +57,13 @@ pub enum Failure {
         fate: Fate,
     },
     /// WorkOS said no.
-    #[error("WorkOS said no (status {})", .0.status)]
-    Refused(Box<Refusal>),
+    #[error("WorkOS said no (status {})", refusal.status)]
+    Refused {
+        /// What it said.
+        refusal: Box<Refusal>,
+        /// What became of the attempts before, which were not answered.
+        fate: Fate,
+    },
 }
 
 /// What became of a request that was not answered.
@@ -158,6 +164,7 @@ impl Management {
     ) -> Result<Rest, Failure> {
         let mut left = most.unwrap_or(usize::MAX);
         let mut after: Option<String> = None;
+        let mut followed = HashSet::new();
         while left > 0 {
             let page = request.clone().page(left.min(PAGE), after.as_deref());
             let answer = self.send(&page, &mut waiting).await?;
@@ -175,8 +182,8 @@ impl Management {
             if page.after.is_none() || empty {
                 return Ok(if cut { Rest::More } else { Rest::Nothing });
             }
-            // A cursor that stands still would be followed for ever.
-            if page.after == after {
+            // Cursors that stand still or go in circles would be followed for ever.
+            if !followed.insert(page.after.clone()) {
                 return Err(unreadable());
             }
             after = page.after;
@@ -204,7 +211,8 @@ impl Management {
             404 if fate == Fate::Unknown && request.deletes() => Ok(Answer::nothing(reply.request_id)),
             400..=499 if reply.status != 408 => {
                 let own = std::iter::once(&self.api_key).chain(request.secrets());
-                Err(Failure::Refused(Box::new(Refusal::read(&reply, own))))
+                let refusal = Box::new(Refusal::read(&reply, own));
+                Err(Failure::Refused { refusal, fate })
             }
             status => Err(Failure::Unavailable {
                 cause: Outage::Status(status),

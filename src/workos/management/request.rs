@@ -1,10 +1,12 @@
 //! What is asked of a management endpoint, and how often it may be asked.
 //!
 //! Reading, putting and deleting do the same however often they are done, so they are repeated whatever went
-//! wrong. A `POST` makes something. It is repeated when WorkOS surely did nothing: it answered `429`, or no
-//! connection could be made. After a `5xx` or a lost reply nobody knows, and it is not repeated, except where
-//! it only asks or ends something ([`Request::harmless`]). Each `POST` has an `Idempotency-Key` all the same,
-//! which WorkOS honours where something is created.
+//! wrong. So is making something of which there is but one, such as a person or an invitation, or of which the
+//! newest counts, such as a code ([`Request::create`]): all attempts have one `Idempotency-Key`, by which WorkOS
+//! knows a repetition, as its own SDKs do it; and where it does not, the second of two is refused. Any other `POST`
+//! does something: it accepts, mails again, tries a code. That is repeated when WorkOS did nothing: it answered
+//! `429` or `503` (RFC 9110 §15.6.4), or no connection could be made. After any other `5xx` or a lost reply nobody
+//! knows, and it is not repeated, except where it only asks or ends something ([`Request::harmless`]).
 
 use std::fmt;
 
@@ -16,6 +18,7 @@ use url::Url;
 
 use crate::auth::entropy::Entropy;
 use crate::auth::secret::Secret;
+use crate::workos::error::Outage;
 use crate::workos::management::retry::Trouble;
 use crate::workos::settings::BuildError;
 
@@ -79,7 +82,13 @@ impl Request {
         Self::new(Method::GET, path, Repeat::Always)
     }
 
-    /// Makes something, or sets something going.
+    /// Makes something of which there is but one, or of which the newest counts.
+    #[must_use]
+    pub fn create(path: &[&str]) -> Self {
+        Self::new(Method::POST, path, Repeat::Always)
+    }
+
+    /// Sets something going.
     #[must_use]
     pub fn post(path: &[&str]) -> Self {
         Self::new(Method::POST, path, Repeat::IfNotDone)
@@ -184,7 +193,8 @@ impl Request {
     }
 
     pub(super) fn may_repeat(&self, trouble: Trouble) -> bool {
-        trouble.may_pass && (!trouble.may_be_done || self.repeat == Repeat::Always)
+        let refused = matches!(trouble.cause, Outage::Status(503));
+        trouble.may_pass && (!trouble.may_be_done || refused || self.repeat == Repeat::Always)
     }
 
     pub(super) fn secrets(&self) -> impl Iterator<Item = &Secret<String>> {
@@ -225,7 +235,7 @@ mod tests {
     #[test]
     fn only_a_post_is_keyed_and_has_a_body_of_nothing() {
         let key = |request: &Request| request.idempotency_key(Entropy::from_bytes([0xab; 16]));
-        let post = Request::post(&["invitations"]);
+        let post = Request::create(&["invitations"]);
         assert_eq!(key(&post), Some("ab".repeat(16)));
         assert_eq!(post.json().unwrap(), "{}");
         for request in [Request::get(&["a"]), Request::put(&["a"]), Request::delete(&["a"])] {

@@ -10,7 +10,7 @@ fn users() -> Request {
 }
 
 fn create() -> Request {
-    Request::post(&["user_management", "users"]).field("email", Some("ada@example.com"))
+    Request::create(&["user_management", "users"]).field("email", Some("ada@example.com"))
 }
 
 fn status(status: u16) -> Says {
@@ -97,7 +97,7 @@ fn what_workos_asks_for_is_waited_for() {
 
     let peer = Peer::scripted(vec![asks("retry-after: 900\r\n"), good()]);
     let (sent, pauses) = send(&peer, &users());
-    assert!(matches!(sent, Err(Failure::Refused(refusal)) if refusal.status == 429));
+    assert!(matches!(sent, Err(Failure::Refused { refusal, .. }) if refusal.status == 429));
     assert!(pauses.is_empty());
 }
 
@@ -121,25 +121,44 @@ fn nothing_is_sent_before_a_pause_is_over() {
 fn a_quota_for_the_day_is_not_waited_for() {
     let peer = Peer::scripted(vec![Says::json(429, &json!({"code": "daily_quota_exceeded"})), good()]);
     let (sent, pauses) = send(&peer, &users());
-    let Err(Failure::Refused(refusal)) = sent else { panic!("{sent:?}") };
+    let Err(Failure::Refused { refusal, .. }) = sent else { panic!("{sent:?}") };
     assert_eq!((refusal.code.as_deref(), pauses.len()), (Some("daily_quota_exceeded"), 0));
 }
 
 #[test]
-fn what_may_have_been_made_is_not_made_twice() {
-    for lost in [status(500), status(502), status(503), Says::HangUp] {
+fn what_may_have_been_done_is_not_done_twice() {
+    let resend = || Request::post(&["user_management", "invitations", "invitation_1", "resend"]);
+    for lost in [status(500), status(502), status(504), status(408), Says::HangUp] {
         let peer = Peer::scripted(vec![lost, good()]);
-        let (sent, pauses) = send(&peer, &create());
+        let (sent, pauses) = send(&peer, &resend());
         assert_eq!(fate(sent).1, Fate::Unknown);
         assert_eq!((pauses.len(), peer.rest().len()), (0, 1));
     }
-    let peer = Peer::scripted(vec![status(429), good()]);
-    assert!(send(&peer, &create()).0.is_ok());
-    let heard = peer.rest();
-    assert_eq!(heard.len(), 2);
-    let key = header(&heard[0], "idempotency-key").unwrap();
-    assert_eq!((key.len(), header(&heard[1], "idempotency-key")), (32, Some(key)));
-    assert_eq!(heard[0].json(), json!({"email": "ada@example.com"}));
+    for refused in [429, 503] {
+        let peer = Peer::scripted(vec![status(refused), good()]);
+        assert!(send(&peer, &resend()).0.is_ok(), "{refused}");
+        assert_eq!(peer.rest().len(), 2);
+    }
+}
+
+#[test]
+fn something_is_made_once_by_however_many_attempts_because_they_have_one_key() {
+    for lost in [status(429), status(500), status(503), Says::HangUp] {
+        let peer = Peer::scripted(vec![lost, good()]);
+        assert!(send(&peer, &create()).0.is_ok());
+        let heard = peer.rest();
+        assert_eq!(heard.len(), 2);
+        let key = header(&heard[0], "idempotency-key").unwrap();
+        assert_eq!((key.len(), header(&heard[1], "idempotency-key")), (32, Some(key)));
+        assert_eq!(heard[0].json(), json!({"email": "ada@example.com"}));
+        assert_eq!(heard[1].json(), heard[0].json());
+    }
+    let taken = || Says::json(400, &json!({"code": "user_creation_error"}));
+    for (first, expected) in [(Says::HangUp, Fate::Unknown), (status(429), Fate::NotDone)] {
+        let peer = Peer::scripted(vec![first, taken()]);
+        let sent = send(&peer, &create()).0;
+        assert!(matches!(sent, Err(Failure::Refused { fate, .. }) if fate == expected), "{expected:?}");
+    }
 }
 
 #[test]
@@ -172,7 +191,7 @@ fn a_deletion_whose_answer_was_lost_is_done_when_nothing_is_found() {
     let peer = Peer::scripted(vec![Says::HangUp, status(404)]);
     assert!(send(&peer, &delete).0.unwrap().json().is_none());
     let peer = Peer::scripted(vec![status(404)]);
-    assert!(matches!(send(&peer, &delete).0, Err(Failure::Refused(refusal)) if refusal.status == 404));
+    assert!(matches!(send(&peer, &delete).0, Err(Failure::Refused { refusal, .. }) if refusal.status == 404));
     let peer = Peer::scripted(vec![status(429), status(404)]);
     assert!(send(&peer, &delete).0.is_err());
 }
@@ -238,6 +257,10 @@ fn a_list_that_leads_nowhere_is_given_up() {
     let (rest, taken) = list(&peer, None);
     assert!(matches!(rest, Err(Failure::Unavailable { cause: Outage::Unreadable(_), .. })));
     assert_eq!(taken.len(), 4);
+    let pages = (0..9).map(|turn| page(turn..turn + 1, Some(["user_1", "user_2"][turn % 2])));
+    let peer = Peer::scripted(pages.collect());
+    let (rest, taken) = list(&peer, None);
+    assert!(rest.is_err() && taken.len() == 3, "in circles: {taken:?}");
     let peer = Peer::scripted(vec![page(0..0, Some("user_1"))]);
     assert_eq!(list(&peer, None).0.unwrap(), Rest::Nothing);
 }

@@ -11,6 +11,8 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
 import { deviations, isManaged, reasons, unused } from './description.mjs';
+import { count, note, undone } from './coverage.mjs';
+import { unexplained } from './words.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const found = new Map();
@@ -27,11 +29,15 @@ const recorder = createServer((asked, reply) => {
       chunks.push(chunk);
     }
     const body = Buffer.concat(chunks);
-    judge(method, new URL(url, emulator).pathname, answer, body.toString());
+    const { pathname } = new URL(url, emulator);
+    judge(method, pathname, answer, body.toString());
+    note(method, pathname, headers, Buffer.concat(sent).toString(), answer.statusCode);
     reply.writeHead(answer.statusCode, answer.rawHeaders);
     reply.end(body);
   });
   forwarded.on('error', (error) => reply.destroy(error));
+  const sent = [];
+  asked.on('data', (chunk) => sent.push(chunk));
   asked.pipe(forwarded);
 });
 
@@ -77,6 +83,7 @@ child.kill();
 recorder.close();
 
 console.log(`${judged} answers of ${operations.size} operations held against the published description`);
+console.log(`${count} operations of Vestibule's own looked for among what each client did`);
 for (const text of reasons()) {
   console.log(`known: ${text}`);
 }
@@ -86,4 +93,11 @@ for (const line of found.values()) {
 for (const line of unused()) {
   console.log(`an excuse that nothing needs: ${line}`);
 }
-process.exitCode = node && python && happened && found.size === 0 && unused().length === 0 ? 0 : 1;
+for (const line of undone()) {
+  console.log(`NOT DONE by the client for ${line}`);
+}
+for (const word of unexplained()) {
+  console.log(`NOT EXPLAINED by vestibule workos: ${word}`);
+}
+const complete = [found.size, unused().length, undone().length, unexplained().length].every((left) => left === 0);
+process.exitCode = node && python && happened && complete ? 0 : 1;

@@ -20,7 +20,7 @@ const KNOWN = [
 ];
 
 const require = createRequire(import.meta.url);
-const spec = parse(readFileSync(require.resolve('@workos/openapi-spec/spec'), 'utf8'));
+export const spec = parse(readFileSync(require.resolve('@workos/openapi-spec/spec'), 'utf8'));
 const ajv = new Ajv({ strict: false, allErrors: true });
 addFormats(ajv);
 ajv.addSchema(spec, 'spec');

@@ -13,9 +13,10 @@ from workos._errors import (
     OrganizationSelectionRequiredError,
 )
 from workos.organization_membership import RoleMultiple, RoleSingle
+from workos.public_client import create_public_client
 from workos.user_management import PasswordPlaintext
 
-from peer import CALLBACK, CLIENT_ID, Story, control, fresh, mail_to, memberships, people, totp, visit, workos
+from peer import CALLBACK, CLIENT_ID, URL, Story, control, fresh, mail_to, memberships, people, totp, visit, workos
 
 PASSWORD = "correct horse"
 
@@ -74,6 +75,7 @@ class Operations(Story):
         asked = self.refused(MfaEnrollmentError, by_password)
         enrolled = mfa.create_user_auth_factor(user.id, type="totp")
         secret = enrolled.authentication_factor.totp.secret
+        assert [factor.id for factor in mfa.list_user_auth_factors(user.id).data] == [enrolled.authentication_factor.id]
         people.authenticate_with_totp(
             code=totp(secret),
             pending_authentication_token=asked.pending_authentication_token,
@@ -88,6 +90,9 @@ class Operations(Story):
         )
         assert answer.user.id == user.id and len(people.list_sessions(user.id).data) == 3
 
+        other = people.create_user(email=fresh())
+        made = people.create_magic_auth(email=other.email)
+        assert people.authenticate_with_magic_auth(code=made.code, email=other.email).user.id == other.id
         made = people.create_magic_auth(email="ben@example.com")
         assert people.get_magic_auth(made.id).code == made.code
         by_code = lambda: people.authenticate_with_magic_auth(code=made.code, email="ben@example.com")
@@ -124,7 +129,11 @@ class Operations(Story):
         self.refused("authorization_pending", people.authenticate_with_device_code, device_code=begun.device_code)
         control("POST", f"devices/{begun.user_code}", {"user": "ada@example.com"})
         control("POST", "clock", {"advance_ms": 5000})
-        assert people.authenticate_with_device_code(device_code=begun.device_code).user.email == "ada@example.com"
+        first = people.authenticate_with_device_code(device_code=begun.device_code)
+        assert first.user.email == "ada@example.com"
+        with create_public_client(client_id=CLIENT_ID, base_url=URL) as terminal:
+            second = terminal.user_management.authenticate_with_refresh_token(refresh_token=first.refresh_token)
+        assert second.refresh_token != first.refresh_token and second.organization_id == first.organization_id
 
     def test_profiles_come_from_connections_and_links(self) -> None:
         url = workos.sso.get_authorization_url(redirect_uri=CALLBACK, connection="conn_01DEMOACME0000000000000000", login_hint="ada@example.com")

@@ -10,9 +10,9 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { test } from 'node:test';
 
-import { WorkOS } from '@workos-inc/node';
+import { WorkOS, createWorkOS } from '@workos-inc/node';
 
-import { Browser, advance, cookiePassword, options, people, redirectUri, refusedAs, signIn, signedOut, verify, workos } from './peer.mjs';
+import { Browser, advance, clientId, cookiePassword, options, people, redirectUri, refusedAs, signIn, signedOut, verify, workos } from './peer.mjs';
 
 test('a person signs in through the page and the code becomes tokens', async () => {
   const answer = await signIn(new Browser(), 'Ada');
@@ -54,6 +54,14 @@ test('a refresh rotates, replays for thirty seconds and is then refused', async 
   await advance(31);
   const late = people.authenticateWithRefreshToken({ refreshToken: first.refreshToken });
   await assert.rejects(late, refusedAs('invalid_grant'));
+});
+
+test('a terminal renews its tokens without a secret', async () => {
+  const terminal = createWorkOS({ ...options, clientId }).userManagement;
+  const first = await signIn(new Browser(), 'Ada');
+  const second = await terminal.authenticateWithRefreshToken({ refreshToken: first.refreshToken });
+  assert.notEqual(second.refreshToken, first.refreshToken);
+  assert.equal((await verify(second.accessToken)).sid, (await verify(first.accessToken)).sid);
 });
 
 test('an organization the person does not belong to is refused', async () => {

@@ -33,6 +33,7 @@
 //! | `GET /sso/jwks/{client_id}` | the client's public keys |
 //! | `GET /user_management/sessions/logout`, `POST …/sessions/revoke` | browser sign-out, kill switch |
 //! | `/user_management/users…`, `/organizations…`, `/user_management/organization_memberships…`, `/user_management/redirect_uris`, `/events` | management, with the API key as bearer |
+//! | `Idempotency-Key` | what was created (`201`) is answered again to the same key for a day, and not created again |
 //! | `/webhook_endpoints…` | list, create, change, delete; `http` addresses only |
 //! | `/user_management/magic_auth…`, `…/email_verification…`, `…/password_reset…`, `…/invitations…`, `/auth/…`, `/api_keys/…` | the same, for codes, resets, invitations, second factors and customers' keys |
 //! | `/_control` | time, faults, keys and the journal (below); not WorkOS |
@@ -168,6 +169,7 @@ mod pages;
 mod policy;
 mod post;
 mod redirects;
+mod repetitions;
 mod router;
 mod rows;
 mod seed;

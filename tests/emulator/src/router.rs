@@ -17,6 +17,7 @@ use crate::ids;
 use crate::lists::{self, Order};
 use crate::organizations;
 use crate::redirects;
+use crate::repetitions;
 use crate::rows::MembershipStatus;
 use crate::sessions;
 use crate::sso;
@@ -63,7 +64,7 @@ fn managed(store: &mut Store, call: &Call, method: &str, path: &[&str]) -> Answe
     };
     let handler = handler.ok_or_else(errors::not_found)?;
     let authorized = call.bearer().is_some_and(|key| store.knows_api_key(key));
-    if authorized { handler(store) } else { Err(errors::unauthorized()) }
+    if authorized { repetitions::once(store, call, handler) } else { Err(errors::unauthorized()) }
 }
 
 fn directory<'a>(call: &'a Call, method: &str, path: &[&'a str]) -> Option<Handler<'a>> {

@@ -17,6 +17,7 @@ use crate::ids;
 use crate::journal::Journal;
 use crate::limits::Windows;
 use crate::redirects;
+use crate::repetitions::Repetitions;
 use crate::rows::{Browser, Client, Code, Grant, Membership, MembershipStatus, Organization, Session, User};
 use crate::seed::{Lifetimes, Seed};
 use crate::state::{Saved, StateFile};
@@ -70,6 +71,7 @@ pub(crate) struct Store {
     pub(crate) deliveries: Table<Delivery>,
     pub(crate) queue: Queue,
     pub(crate) windows: Windows,
+    pub(crate) repetitions: Repetitions,
     pub(crate) faults: Faults,
     pub(crate) journal: Journal,
     /// Where all this is kept, if anywhere.
@@ -113,6 +115,7 @@ impl Store {
             deliveries: Table::new(KEPT_DELIVERIES),
             queue: Queue::default(),
             windows: Windows::default(),
+            repetitions: Repetitions::default(),
             faults: Faults::default(),
             journal: Journal::default(),
             state: None,

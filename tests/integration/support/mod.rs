@@ -9,6 +9,7 @@ pub(crate) mod config;
 pub(crate) mod frames;
 pub(crate) mod h2;
 pub(crate) mod h2_stream;
+pub(crate) mod in_process;
 pub(crate) mod installation;
 pub(crate) mod jar;
 pub(crate) mod log;

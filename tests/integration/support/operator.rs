@@ -5,8 +5,10 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
+use vestibule::auth::time::Span;
 use workos_emulator::{DEMO_API_KEY, DEMO_CLIENT_ID, Seed};
 
+use crate::support::in_process::InProcess;
 use crate::support::program::{Outcome, Program};
 use crate::support::upstream::{Answer, Upstream};
 use crate::support::workos::WorkOs;
@@ -41,11 +43,14 @@ impl Operator {
 
     pub(crate) fn run_told(&self, arguments: &[&str], input: &str) -> Outcome {
         let arguments = [&["workos"], arguments].concat();
-        let outcome = Program::run_told(self.folder.path(), &arguments, &self.variables(), input);
-        for text in [&outcome.out, &outcome.err] {
-            assert!(!text.contains(DEMO_API_KEY), "the API key is printed: {outcome:?}");
-        }
-        outcome
+        discreet(Program::run_told(self.folder.path(), &arguments, &self.variables(), input))
+    }
+
+    /// Runs it in this process, where its pauses take no time; gives how much time it believes has passed.
+    pub(crate) fn run_timed(&self, arguments: &[&str]) -> (Outcome, Span) {
+        let arguments = [&["workos", "--config", "/dev/null"], arguments].concat();
+        let (outcome, time) = InProcess::start(&arguments, &self.variables()).outcome_and_time();
+        (discreet(outcome), time)
     }
 
     /// Runs it with success and gives the JSON it printed.
@@ -73,6 +78,14 @@ impl Operator {
         let output = child.wait_with_output().unwrap();
         (String::from_utf8(output.stdout).unwrap().replace("\r\n", "\n"), output.status.code())
     }
+}
+
+/// Whatever it says, it does not say the API key.
+fn discreet(outcome: Outcome) -> Outcome {
+    for text in [&outcome.out, &outcome.err] {
+        assert!(!text.contains(DEMO_API_KEY), "the API key is printed: {outcome:?}");
+    }
+    outcome
 }
 
 /// The people of the demo, at the emulator.

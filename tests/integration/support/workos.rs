@@ -97,6 +97,19 @@ impl WorkOs {
         if response.body.is_empty() { Value::Null } else { response.json() }
     }
 
+    /// The same, whatever the answer is.
+    pub(crate) fn answer(&self, method: &str, path: &str, body: Option<&Value>) -> Response {
+        self.call(method, path, body)
+    }
+
+    /// The mails to this address, the oldest first.
+    pub(crate) fn mails_to(&self, email: &str) -> Vec<Value> {
+        match self.control("GET", &format!("inbox?to={email}"), None)["mails"].take() {
+            Value::Array(mails) => mails,
+            other => panic!("no mails: {other}"),
+        }
+    }
+
     fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Response {
         let body = body.map(Value::to_string).unwrap_or_default();
         let message = format!(

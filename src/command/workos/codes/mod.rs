@@ -6,6 +6,7 @@ use crate::command::Exit;
 mod accounts;
 mod general;
 mod sign_in;
+mod values;
 
 /// A word, what it means, and what to do about it. The sentences are lower-case and without a full stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +27,10 @@ pub(super) fn look_up(code: &str) -> Option<Entry> {
         (accounts::MEMBERSHIPS_AND_INVITATIONS, Exit::Declined),
         (accounts::CODES_AND_PASSWORDS, Exit::Declined),
         (accounts::KEYS_AND_ENDPOINTS, Exit::Declined),
+        (values::OF_PEOPLE, Exit::Declined),
+        (values::OF_CHANGES_OF_ADDRESS, Exit::Declined),
+        (values::OF_MEMBERSHIPS, Exit::Declined),
+        (values::SERVED, Exit::Declined),
         (sign_in::STEPS, Exit::Declined),
         (sign_in::ENDS, Exit::Declined),
         (sign_in::SELECTORS, Exit::Declined),

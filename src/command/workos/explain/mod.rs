@@ -5,8 +5,8 @@ use std::fmt::Write;
 
 use crate::auth::time::Span;
 use crate::command::Exit;
+use crate::command::text::plain;
 use crate::command::workos::codes::{self, Entry};
-use crate::command::workos::text::plain;
 use crate::workos::error::Outage;
 use crate::workos::management::{Detail, Failure, Fate, Refusal};
 
@@ -21,7 +21,15 @@ pub(super) fn explained(failure: &Failure) -> (String, Exit) {
             }
             (text, Exit::Unavailable)
         }
-        Failure::Refused(refusal) => refused(refusal),
+        Failure::Refused { refusal, fate } => {
+            let (mut text, exit) = refused(refusal);
+            if *fate == Fate::Unknown {
+                text.push_str(
+                    "an attempt before this one was not answered, and may have done it: look first\n",
+                );
+            }
+            (text, exit)
+        }
     }
 }
 

@@ -110,6 +110,48 @@ const DOCUMENTED: &[(u16, Exit, &[&str])] = &[
             "invite_accepted",
         ],
     ),
+    // What the published description of the API says besides of the endpoints that the commands use.
+    (
+        400,
+        Exit::Declined,
+        &[
+            "invalid_email",
+            "invalid_locale",
+            "invalid_metadata",
+            "invalid_password_hash",
+            "invalid_phone_number",
+            "external_id_already_used",
+            "password_and_password_hash_provided",
+            "password_and_password_hash_type_provided",
+            "password_too_short",
+            "password_reset_token_expired",
+            "password_reset_token_not_found",
+            "password_reset_token_previously_used",
+            "email_change_not_allowed",
+            "email_change_not_needed",
+            "email_change_code_incorrect",
+            "email_change_code_expired",
+            "email_change_code_previously_used",
+            "email_change_too_many_attempts",
+            "no_pending_email_change",
+            "organization_membership_already_exists",
+            "invalid_role",
+            "multiple_roles_not_enabled",
+            "sub_resource_scoped_role_not_allowed",
+            "missing_user_id_or_organization_id",
+            "user_already_organization_member",
+            "email_already_invited",
+            "email_already_invited_to_organization",
+            "expires_in_days_too_long",
+            "expires_in_days_too_short",
+            "invalid_invite",
+            "invite_has_accepted_user_id",
+            "authentication_challenge_expired",
+            "authentication_challenge_previously_verified",
+            "unknown_event_type",
+        ],
+    ),
+    (401, Exit::Refused, &["unauthorized"]),
     (404, Exit::Declined, &["entity_not_found"]),
     (409, Exit::Declined, &["user_deletion_not_allowed", "api_key_already_expired", "duplicate_endpoint"]),
     (422, Exit::Declined, &["invalid_request_parameters"]),
@@ -134,7 +176,7 @@ fn refusal(status: u16, code: Option<&str>, message: Option<&str>) -> Refusal {
 }
 
 fn explain(refusal: Refusal) -> (String, Exit) {
-    explained(&Failure::Refused(Box::new(refusal)))
+    explained(&Failure::Refused { refusal: Box::new(refusal), fate: Fate::NotDone })
 }
 
 /// A sentence in the manner of the house.
@@ -170,7 +212,7 @@ fn every_word_is_written_down_once() {
     for code in DOCUMENTED.iter().flat_map(|(_, _, codes)| *codes) {
         assert!(seen.insert(code), "{code} twice");
     }
-    assert!(seen.len() > 80);
+    assert!(seen.len() > 120, "{}", seen.len());
 }
 
 #[test]
@@ -248,6 +290,14 @@ fn every_way_of_not_being_reached_is_69_with_a_cure() {
         assert!(!text.contains("look before you do it again"));
         assert!(explained(&failure(Fate::Unknown)).0.contains("look before you do it again"));
     }
+}
+
+#[test]
+fn a_refusal_after_an_attempt_that_was_not_answered_says_so() {
+    let refusal = Box::new(refusal(400, Some("user_creation_error"), None));
+    let (text, exit) = explained(&Failure::Refused { refusal, fate: Fate::Unknown });
+    assert_eq!(exit, Exit::Declined);
+    assert!(text.ends_with("was not answered, and may have done it: look first\n"), "{text}");
 }
 
 #[test]

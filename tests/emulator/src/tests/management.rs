@@ -100,6 +100,30 @@ fn people_are_created_changed_and_deleted() {
 }
 
 #[test]
+fn what_is_asked_for_again_with_the_same_key_is_created_once() {
+    let world = World::new();
+    let create = |key: &str, body: &str| {
+        let headers = [
+            ("authorization", "Bearer sk_test_demo"),
+            ("content-type", "application/json"),
+            ("idempotency-key", key),
+        ];
+        world.send("POST", "/user_management/users", &headers, body)
+    };
+    let eve = r#"{"email":"eve@example.com"}"#;
+    let first = create("one", eve);
+    let again = create("one", eve);
+    assert_eq!((first.status, again.status), (201, 201));
+    assert_eq!(first.json(), again.json());
+    assert_eq!(create("two", eve).status, 400);
+    assert_eq!(create("one", r#"{"email":"eva@example.com"}"#).status, 422);
+    let stranger = [("authorization", "Bearer sk_wrong"), ("idempotency-key", "one")];
+    assert_eq!(world.send("POST", "/user_management/users", &stranger, eve).status, 401);
+    world.control("POST", "clock", &json!({ "advance_ms": 24 * 60 * 60 * 1000 }));
+    assert_eq!(create("one", eve).status, 400, "the key is forgotten, the person is not");
+}
+
+#[test]
 fn memberships_and_organizations_are_read_and_changed() {
     let world = World::new();
     let acme = "org_01DEMOACME0000000000000000";

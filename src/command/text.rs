@@ -1,8 +1,10 @@
 //! Text of others on a terminal: whatever could move the cursor, change colours or turn the direction of
 //! writing is shown as what it is instead of being obeyed.
 
+use unicode_width::UnicodeWidthChar;
+
 /// The text with every such character written out, as `\u{1b}`.
-pub(super) fn plain(text: &str) -> String {
+pub(in crate::command) fn plain(text: &str) -> String {
     let shown = |character: char| match acts(character) {
         true => character.escape_unicode().to_string(),
         false => character.to_string(),
@@ -12,7 +14,7 @@ pub(super) fn plain(text: &str) -> String {
 
 /// The same JSON, with every such character in its strings written as JSON writes it. Between the tokens of JSON
 /// only white space can stand, which is let be.
-pub(super) fn plain_json(json: &str) -> String {
+pub(in crate::command) fn plain_json(json: &str) -> String {
     let mut text = String::with_capacity(json.len());
     for character in json.chars() {
         if acts(character) && !matches!(character, '\n' | '\r' | '\t') {
@@ -27,9 +29,14 @@ pub(super) fn plain_json(json: &str) -> String {
     text
 }
 
-/// As much of the text as has so many characters.
-pub(super) fn cut(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
+/// As much of the text as fits into so many columns.
+pub(in crate::command) fn cut(text: &str, most: usize) -> String {
+    let mut columns = 0;
+    let end = text.char_indices().find(|(_, character)| {
+        columns += character.width().unwrap_or_default();
+        columns > most
+    });
+    match end {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
         None => text.to_owned(),
     }
@@ -80,5 +87,6 @@ mod tests {
     fn a_cut_falls_between_characters() {
         assert_eq!(cut("äöü", 2), "äö…");
         assert_eq!(cut("äöü", 3), "äöü");
+        assert_eq!((cut("日本", 3), cut("日本", 4)), ("日…".to_owned(), "日本".to_owned()));
     }
 }
