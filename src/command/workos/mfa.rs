@@ -41,8 +41,8 @@ pub(super) enum Command {
         /// What their authenticator will show as the account
         #[arg(long, value_name = "NAME")]
         totp_user: Option<String>,
-        /// A secret that they have already, in base32: @FILE, or - for standard input [default: a new one]
-        #[arg(long, value_name = "@FILE|-")]
+        /// A secret that they have already, in base32: @FILE, or - for standard input; or itself, with a warning [default: a new one]
+        #[arg(long, value_name = "TEXT|@FILE|-")]
         totp_secret: Option<SecretArg>,
     },
     /// Begin to ask for a code

@@ -25,8 +25,8 @@ pub(super) enum Command {
         /// The token: itself, @FILE, or - for standard input
         #[arg(long, value_name = "TOKEN|@FILE|-")]
         token: SecretArg,
-        /// The new password: @FILE, or - for standard input
-        #[arg(long, value_name = "@FILE|-", default_value = "-")]
+        /// The new password: @FILE, or - for standard input; or itself, with a warning
+        #[arg(long, value_name = "TEXT|@FILE|-", default_value = "-")]
         new_password: SecretArg,
     },
 }

@@ -1,5 +1,5 @@
 //! Secrets on a command line. Whoever is on the machine can read the arguments of a process, so a secret can
-//! always come from a file (`@FILE`) or from standard input (`-`) instead; a password must.
+//! always come from a file (`@FILE`) or from standard input (`-`) instead; whoever gives a password itself is told.
 
 use std::convert::Infallible;
 use std::fs::File;
@@ -64,13 +64,16 @@ impl<'c, 'w> Secrets<'c, 'w> {
         }
     }
 
-    /// The secret of a flag that lasts, so that its value must not stand there.
+    /// The secret of a flag that lasts, so that it is said when its value stands there.
     pub(super) fn lasting(&mut self, flag: &'static str, arg: SecretArg) -> Result<Secret<String>, Misuse> {
         match arg {
-            SecretArg::Here(_) => Err(Misuse(format!(
-                "{flag} does not take the secret itself, which others on this machine could read: give @FILE, or \
-                 - for standard input"
-            ))),
+            SecretArg::Here(secret) => {
+                self.console.note(&format!(
+                    "warning: {flag} stands on the command line, where others on this machine can read it: better give \
+                     @FILE, or - for standard input\n"
+                ));
+                checked(flag, secret)
+            }
             SecretArg::File(_) | SecretArg::Input => self.passing(flag, arg),
         }
     }
@@ -154,10 +157,15 @@ mod tests {
     }
 
     #[test]
-    fn a_lasting_secret_on_the_line_is_refused_and_not_repeated() {
-        let misuse = with(b"", |secrets| secrets.lasting("--password", arg("canary")).unwrap_err());
-        assert!(misuse.0.contains("--password") && misuse.0.contains("@FILE"), "{}", misuse.0);
-        assert!(!misuse.0.contains("canary") && !format!("{:?}", arg("canary")).contains("canary"));
+    fn a_lasting_secret_on_the_line_is_taken_with_a_warning_that_does_not_repeat_it() {
+        let mut said = Vec::new();
+        let mut console = Console::new(io::sink(), &mut said, Style::Lines);
+        let taken = Secrets::new(&mut console).lasting("--password", arg("canary")).unwrap();
+        drop(console);
+        assert_eq!(taken.expose(), "canary");
+        let said = String::from_utf8(said).unwrap();
+        assert!(said.contains("--password") && said.contains("@FILE") && !said.contains("canary"), "{said}");
+        assert!(!format!("{:?}", arg("canary")).contains("canary"));
     }
 
     #[test]

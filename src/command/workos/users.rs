@@ -92,11 +92,11 @@ pub(super) struct Fields {
     /// Something to remember about them; may be given several times
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_pair)]
     metadata: Vec<(String, String)>,
-    /// Their password: @FILE, or - for standard input
-    #[arg(long, value_name = "@FILE|-", conflicts_with = "password_hash")]
+    /// Their password: @FILE, or - for standard input; or itself, with a warning
+    #[arg(long, value_name = "TEXT|@FILE|-", conflicts_with = "password_hash")]
     password: Option<SecretArg>,
-    /// Their password's hash, brought from elsewhere: @FILE, or - for standard input
-    #[arg(long, value_name = "@FILE|-", requires = "password_hash_type")]
+    /// Their password's hash, brought from elsewhere: the same
+    #[arg(long, value_name = "TEXT|@FILE|-", requires = "password_hash_type")]
     password_hash: Option<SecretArg>,
     /// How it was made: bcrypt, firebase-scrypt, ssha, ssha256, scrypt, pbkdf2, argon2
     #[arg(long, value_name = "TYPE", requires = "password_hash")]
