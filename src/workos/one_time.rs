@@ -80,7 +80,12 @@ impl WorkOs {
         let url = self.beside(&["magic_auth"]);
         let invitation_token = invitation.map(|token| token.expose().as_str());
         let json = wire::body(&wire::NewCode { email: email.expose(), invitation_token });
-        self.post(&url, json).await.map(drop)
+        let reply = self.post(&url, json).await?;
+        if is_document(&reply) {
+            Ok(())
+        } else {
+            Err(WorkOsError::transient(Outage::Unreadable(reply.status)))
+        }
     }
 
     /// Gives a proof for tokens. Sent once: codes and tokens serve once.
@@ -154,6 +159,12 @@ impl WorkOs {
         let reply = self.send(Call::PostAs { url, json, api_key: &self.0.api_key }).await?;
         if reply.is_success() { Ok(reply) } else { Err(classify::refusal(&reply)) }
     }
+}
+
+/// Is it a document of WorkOS' at all? Something between us may answer with a page and call it good; whoever waited
+/// for a mail then would wait for ever.
+pub(super) fn is_document(reply: &Reply) -> bool {
+    serde_json::from_slice(&reply.body).is_ok_and(|document: Value| document.is_object())
 }
 
 fn enrolment(reply: &Reply) -> Option<Enrolment> {
@@ -305,11 +316,13 @@ mod tests {
             Answer::json(400, &refused),
             Answer::json(404, &json!({ "message": "Not Found" })),
             Answer::Reply(502, "", b"<html>".to_vec()),
+            Answer::Reply(200, "content-type: text/html\r\n", b"<html>".to_vec()),
         ]);
         let client = client(&peer, &Clock::manual(NOW));
         let ask = || drive(&client, client.send_code(&secret("x@example.com"), None)).unwrap_err();
         assert!(matches!(ask(), WorkOsError::Rejected(Rejection::Other(_))));
         assert!(matches!(ask(), WorkOsError::Misconfigured(Misconfiguration::Refused { .. })));
         assert!(matches!(ask(), WorkOsError::Transient { .. }));
+        assert!(matches!(ask(), WorkOsError::Transient { cause: Outage::Unreadable(200), .. }));
     }
 }

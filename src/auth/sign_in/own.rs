@@ -13,8 +13,12 @@ use crate::auth::return_to::ReturnTo;
 use crate::auth::sealed_cookie::{MAX_SHORT_BYTES, SealContext, SealedCookie};
 use crate::auth::secret::Secret;
 use crate::auth::session::Remembered;
-use crate::auth::sign_in::{SCHEMA, is_current, storable};
-use crate::auth::time::Timestamp;
+use crate::auth::sign_in::{CLOCK_SKEW, SCHEMA, storable};
+use crate::auth::time::{Span, Timestamp};
+
+/// How long it waits, and the `Max-Age` of its cookie: well beyond the ten minutes of WorkOS' codes, so that whoever
+/// comes late is told that the code has expired, on the page that sends another one.
+pub const OWN_ATTEMPT_LIFETIME: Span = Span::from_minutes(30);
 
 /// The tags of the fields, in the order in which they stand.
 mod tag {
@@ -97,8 +101,8 @@ pub struct Choice {
 
 impl OwnAttempt {
     /// The content of [`OurCookie::Pending`], to be set for
-    /// [`ATTEMPT_LIFETIME`](crate::auth::sign_in::ATTEMPT_LIFETIME). Choices that there is no room for are left out;
-    /// `None` when the rest does not fit into one cookie either.
+    /// [`OWN_ATTEMPT_LIFETIME`]. Choices that there is no room for are left out; `None` when the rest does not fit into
+    /// one cookie either.
     #[must_use]
     pub fn seal(
         &self,
@@ -147,7 +151,8 @@ impl OwnAttempt {
         let begun = Timestamp::from_unix_seconds(i64::from_be_bytes(*begun));
         let (kind, rest) = rest.split_first()?;
         let attempt = Self::decode(*kind, rest)?;
-        is_current(begun, now).then_some((attempt, *id))
+        let current = now.since(begun) < OWN_ATTEMPT_LIFETIME && begun.since(now) <= CLOCK_SKEW;
+        current.then_some((attempt, *id))
     }
 
     fn encode(&self, id: &StepId, now: Timestamp, choices: usize) -> Option<Zeroizing<Vec<u8>>> {
@@ -282,8 +287,6 @@ mod tests {
 
     use super::*;
     use crate::auth::sealed_cookie::tests::{Sealing, golden};
-    use crate::auth::sign_in::ATTEMPT_LIFETIME;
-    use crate::auth::time::Span;
 
     const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
 
@@ -332,16 +335,16 @@ mod tests {
     }
 
     #[test]
-    fn every_step_comes_back_as_it_was_sealed_for_ten_minutes() {
+    fn every_step_comes_back_as_it_was_sealed_for_half_an_hour() {
         let sealing = Sealing::new();
         for step in steps() {
             let attempt = attempt(step);
             let text = sealed(&sealing, &attempt);
-            let last = NOW.plus(ATTEMPT_LIFETIME).minus(Span::from_secs(1));
+            let last = NOW.plus(OWN_ATTEMPT_LIFETIME).minus(Span::from_secs(1));
             for now in [NOW, last] {
                 assert_eq!(open(&sealing, &text, now), Some((attempt.clone(), [7; 16])));
             }
-            assert_eq!(open(&sealing, &text, NOW.plus(ATTEMPT_LIFETIME)), None);
+            assert_eq!(open(&sealing, &text, NOW.plus(OWN_ATTEMPT_LIFETIME)), None);
             assert_eq!(open(&sealing, &text, NOW.minus(Span::from_secs(61))), None);
             assert!(!format!("{attempt:?}").contains("canary"));
         }

@@ -31,7 +31,7 @@ const TRIES_PER_ADDRESS: u32 = 10;
 /// The same for one client, behind which there may be a whole office.
 const SENDS_PER_CLIENT: u32 = 10;
 const TRIES_PER_CLIENT: u32 = 30;
-/// Steps that are remembered as taken; each is worth nothing after ten minutes anyway.
+/// Steps that are remembered as taken; each is worth nothing after half an hour anyway.
 const SPENT: usize = 10_000;
 /// Mails of which it is remembered how long WorkOS took for them.
 const DURATIONS: usize = 32;
@@ -250,12 +250,19 @@ fn sent(result: &Result<(), WorkOsError>) -> Sent {
     }
 }
 
-/// May the person try this step again? A code that was mistyped, and a call that nobody answered, take nothing
-/// away.
+/// May the person try this step again? A code that was mistyped, one from an older mail than the newest, and a call
+/// that nobody answered, take nothing away.
 fn leaves_open(error: &WorkOsError) -> bool {
     match error {
         WorkOsError::Rejected(rejection) => {
-            matches!(rejection.code().as_str(), "invalid_one_time_code" | "invalid_grant")
+            matches!(
+                rejection.code().as_str(),
+                "invalid_one_time_code"
+                    | "invalid_grant"
+                    | "one_time_code_expired"
+                    | "one_time_code_previously_used"
+                    | "one_time_code_too_many_attempts"
+            )
         }
         WorkOsError::Transient { .. } | WorkOsError::Misconfigured(_) => true,
     }

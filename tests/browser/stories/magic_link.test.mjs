@@ -1,59 +1,88 @@
-// Signing in with a link by mail: programs that look into mails first, the person afterwards, other browsers.
+// Signing in with a link by mail, ours and WorkOS' own: programs that look into mails first, the person afterwards,
+// other browsers, and links that are used, old, cut short or too many; with what WorkOS was asked and what the
+// application was told.
 
 import { strict as assert } from 'node:assert';
-import { after, before, test } from 'node:test';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, afterEach, before, test } from 'node:test';
 
-import { greeted, launch, ourCookies, visitor } from '../support/browser.mjs';
-import { configuration, Demo } from '../support/demo.mjs';
+import { ourCookies, requestSeen, seen, visitorWithProfile } from '../support/browser.mjs';
 import { Mailbox } from '../support/mailbox.mjs';
+import { OwnPage, answered, enter, parts } from '../support/own_page.mjs';
+import { assertTold } from '../support/sound.mjs';
 
-let browser;
-let demo;
+/** WorkOS' link itself: whoever opens it has used it. */
+const THEIRS = '/passwordless/open';
+const METHODS = 'methods = ["authkit", "magic_auth", "magic_link"]\n';
+
 let mailbox;
+let own;
+/** The same where WorkOS sends the mails. */
+let plain;
 before(async () => {
   mailbox = await Mailbox.start();
-  const more = `
-[sign_in]
-methods = ["authkit", "magic_auth", "magic_link"]
-
-[sign_in.mail]
-smtp_url = "smtp://127.0.0.1:${mailbox.port}"
-from = "Example <sign-in@example.com>"
-`;
-  [browser, demo] = await Promise.all([
-    launch(),
-    configuration({ more }).then((config) => Demo.start({ config, clock: 'frozen' })),
-  ]);
+  const mail = `[sign_in.mail]\nsmtp_url = "smtp://127.0.0.1:${mailbox.port}"\nfrom = "Example <sign-in@example.com>"\n`;
+  [own, plain] = await Promise.all([OwnPage.open(METHODS + mail), OwnPage.open(METHODS)]);
 });
 after(async () => {
-  await browser?.close();
-  await demo?.stop();
+  await own?.close();
+  await plain?.close();
   await mailbox?.stop();
 });
+afterEach(async () => {
+  await own.leave();
+  await plain.leave();
+});
 
-// Our own page, on the way to the one that is wanted.
-async function askForLink(page, email, target) {
-  await page.goto(`${demo.url}/auth/sign-in?return_to=${encodeURIComponent(target)}`);
-  await page.getByLabel('E-mail address').fill(email);
-  await page.getByRole('button', { name: 'E-mail me a link' }).click();
-  await page.getByRole('heading', { name: 'Look into your mail' }).waitFor();
+/** Has a link mailed, on the way to `path`. */
+async function ask(place, page, email, path = '/reports?x=1') {
+  await place.arrive(page, path);
+  await parts.address(page).fill(email);
+  return answered(page, () => parts.askForLink(page).click());
+}
+
+/** The same, with the link in our own mail. */
+async function askForLink(page, email, path) {
+  const answer = await ask(own, page, email, path);
+  assert.equal(answer.status(), 200);
   return mailbox.linkTo(email);
 }
 
-const press = (page) => page.getByRole('button', { name: 'Sign in' }).click();
+async function assertIn(page, email, path = '/reports?x=1') {
+  await page.getByRole('heading', { name: `Hello, ${email}` }).waitFor();
+  assert.equal(await requestSeen(page), `GET ${path}`);
+  const headers = await seen(page);
+  assert.equal(headers.get('x-forwarded-email'), email);
+  assert.equal(headers.get('x-workos-auth-method'), 'MagicLink');
+  assert.match(headers.get('x-workos-user-id'), /^prof_/);
+}
 
-test('a link that a mail scanner has opened and pressed still signs in the person who asked', async () => {
-  const person = await visitor(browser);
-  const page = await person.newPage();
-  const link = await askForLink(page, 'first@example.com', '/reports?x=1');
+const isOut = async (context) => !(await ourCookies(context)).has('vestibule');
 
-  const scanner = await (await visitor(browser)).newPage();
-  await fetch(link, { method: 'HEAD' });
-  await fetch(link);
-  await scanner.goto(link);
-  await scanner.getByRole('heading', { name: 'This link belongs to another browser' }).waitFor();
-  // What it found in a page of its own it sends, as scripted scanners do.
-  await scanner.evaluate((sealed) => {
+/** What a scanner with a browser does: it loads the page with its scripts, and then sends every form and follows
+ * every link that it finds there. */
+async function scan(page, link) {
+  await page.goto(link);
+  const count = await page.evaluate(() => document.forms.length + document.links.length);
+  assert.ok(count > 0, 'there is something to press');
+  for (let number = 0; number < count; number += 1) {
+    await page.goto(link);
+    await answered(page, () =>
+      page.evaluate((index) => {
+        const all = [...document.forms, ...document.links];
+        const one = all[index];
+        if (one instanceof HTMLFormElement) one.requestSubmit();
+        else one.click();
+      }, number),
+    );
+  }
+}
+
+/** Sends what the button of the link's page would send, from a page of ours. */
+async function pressUnseen(page, link) {
+  await page.evaluate((sealed) => {
     const form = document.createElement('form');
     form.method = 'post';
     form.action = '/auth/magic-link/open';
@@ -62,60 +91,274 @@ test('a link that a mail scanner has opened and pressed still signs in the perso
     document.body.append(form);
     form.submit();
   }, new URL(link).searchParams.get('link'));
-  await scanner.waitForURL('**/auth/magic-link/open');
-  await scanner.getByRole('heading', { name: 'This link belongs to another browser' }).waitFor();
+  await page.waitForURL('**/auth/magic-link/open');
+}
 
-  await page.goto(link);
-  assert.equal(await page.evaluate(() => document.referrer), '');
-  await page.reload();
-  await press(page);
-  await greeted(page, 'first');
-  assert.equal(new URL(page.url()).pathname + new URL(page.url()).search, '/reports?x=1');
+const SCANNERS = {
+  'that asks with HEAD': async (link) => {
+    assert.ok((await fetch(link, { method: 'HEAD' })).status < 500);
+  },
+  'that asks with GET, twice': async (link) => {
+    for (let time = 1; time <= 2; time += 1) await (await fetch(link)).text();
+  },
+  'with a browser, a profile and scripts of its own, that presses nothing': async (link) => {
+    const folder = await mkdtemp(join(tmpdir(), 'vestibule-scanner-'));
+    const profile = await visitorWithProfile(folder);
+    try {
+      for (let time = 1; time <= 2; time += 1) await (await profile.newPage()).goto(link);
+      assert.ok(await isOut(profile));
+    } finally {
+      await profile.close();
+      await rm(folder, { recursive: true });
+    }
+  },
+  'that sends every form and follows every link': async (link) => {
+    const scanner = await own.visitor();
+    await scan(await scanner.newPage(), link);
+    assert.ok(await isOut(scanner));
+  },
+  'that presses a button it was never shown': async (link) => {
+    const scanner = await own.visitor();
+    const page = await scanner.newPage();
+    await page.goto(link);
+    await pressUnseen(page, link);
+    assert.match(await page.locator('h1').textContent(), /another browser/);
+    assert.ok(await isOut(scanner));
+  },
+};
+
+for (const [number, [what, look]] of Object.entries(SCANNERS).entries()) {
+  test(`a scanner ${what} leaves the link to the person`, async () => {
+    const email = `scanned-${number}@example.com`;
+    const page = await own.page();
+    const link = await askForLink(page, email);
+    const opened = await own.demo.calls(THEIRS);
+    await look(link);
+    assert.equal(await own.demo.calls(THEIRS), opened, 'the link of WorkOS has not been touched');
+    await page.goto(link);
+    assert.equal(await page.evaluate(() => document.referrer), '');
+    await page.reload();
+    assert.equal(await own.demo.calls(THEIRS), opened, 'loading the page does not, either');
+    await parts.press(page).click();
+    await assertIn(page, email);
+    assert.equal(await own.demo.calls(THEIRS), opened + 1);
+  });
+}
+
+test('a link leads back to whatever was wanted', async () => {
+  const page = await own.page();
+  const path = '/reports/2026?q=a%26b+c&next=https%3A%2F%2Fevil.example%2F&%C3%A4=%E2%9C%93';
+  await page.goto(await askForLink(page, 'deep@example.com', path));
+  await parts.press(page).click();
+  await assertIn(page, 'deep@example.com', path);
+});
+
+test('a second mail does not make the first one worthless', async () => {
+  const page = await own.page();
+  const first = await askForLink(page, 'two@example.com', '/first');
+  const second = await askForLink(page, 'two@example.com', '/second');
+  await page.goto(first);
+  await parts.press(page).click();
+  await assertIn(page, 'two@example.com', '/first');
+  await page.goto(second);
+  await parts.press(page).click();
+  await assertIn(page, 'two@example.com', '/second');
 });
 
 test('in another browser a page says where the link works, and starts afresh', async () => {
-  const page = await (await visitor(browser)).newPage();
+  const page = await own.page();
   const link = await askForLink(page, 'second@example.com', '/reports');
-  const elsewhere = await visitor(browser);
+  const elsewhere = await own.visitor();
   const other = await elsewhere.newPage();
-  await other.goto(link);
-  await other.getByRole('link', { name: 'Start again' }).click();
-  await other.getByRole('button', { name: 'E-mail me a link' }).waitFor();
+  const answer = await other.goto(link);
+  assert.equal(answer.status(), 403);
+  assert.match(await other.locator('h1').textContent(), /another browser/);
+  assert.equal(await parts.press(other).count(), 0);
+  await parts.startOver(other).click();
+  await parts.askForLink(other).waitFor();
   assert.equal(new URL(other.url()).search, '?return_to=%2Freports');
-  assert.equal((await ourCookies(elsewhere)).has('vestibule'), false);
+  assert.ok(await isOut(elsewhere));
 });
 
-test('a used link, and one that is too old, say so', async () => {
-  const context = await visitor(browser);
-  const page = await context.newPage();
-  const link = await askForLink(page, 'third@example.com', '/reports');
+test('a used link says so, also to whoever goes back or presses twice', async () => {
+  const page = await own.page();
+  const link = await askForLink(page, 'used@example.com', '/reports');
   await page.goto(link);
-  await press(page);
-  await greeted(page, 'third');
+  await parts.press(page).dblclick();
+  await assertIn(page, 'used@example.com', '/reports');
+  await page.goBack();
+  assert.match(await page.locator('h1').textContent(), /used/);
   await page.goto(link);
-  await page.getByRole('heading', { name: 'This link has been used' }).waitFor();
-  await page.getByRole('link', { name: 'Go to the page you wanted' }).click();
-  await greeted(page, 'third');
+  assert.match(await page.locator('h1').textContent(), /used/);
+  await page.locator('main a[href="/reports"]').click();
+  await assertIn(page, 'used@example.com', '/reports');
+});
 
-  const late = await askForLink(page, 'third@example.com', '/reports');
-  await demo.advance({ minutes: 16 });
+test('a link that is too old says so, and one that is not yet too old works', async () => {
+  const page = await own.page();
+  const late = await askForLink(page, 'late@example.com', '/reports');
+  await own.demo.advance({ minutes: 14 });
+  const fresh = await askForLink(page, 'late@example.com', '/reports');
+  await own.demo.advance({ seconds: 30 });
+  const opened = await own.demo.calls(THEIRS);
   await page.goto(late);
-  await page.getByRole('heading', { name: 'This link has expired' }).waitFor();
+  assert.match(await page.locator('h1').textContent(), /expired/);
+  await pressUnseen(page, late);
+  assert.match(await page.locator('h1').textContent(), /expired/);
+  assert.equal(await own.demo.calls(THEIRS), opened);
+  await page.goto(fresh);
+  // The page stood open meanwhile.
+  await own.demo.advance({ minutes: 13 });
+  await parts.press(page).click();
+  await assertIn(page, 'late@example.com', '/reports');
 });
+
+test('a link that was cut short, and one that somebody wrote, are none', async () => {
+  const page = await own.page();
+  const link = await askForLink(page, 'cut@example.com');
+  for (const bad of [link.slice(0, -7), link.replace(/link=.*/, 'link='), `${link}x`, link.replace(/link=.*/, 'link="><b>')]) {
+    const answer = await page.goto(bad);
+    assert.equal(answer.status(), 400, bad);
+    assert.equal(await parts.press(page).count(), 0);
+    assert.equal(await page.locator('main b').count(), 0);
+  }
+  await page.goto(link);
+  await parts.press(page).click();
+  await assertIn(page, 'cut@example.com');
+});
+
+test('whoever is not remembered is forgotten with the browser, and twelve hours are the longest', async () => {
+  const page = await own.page();
+  await own.arrive(page, '/reports');
+  await parts.address(page).fill('brief@example.com');
+  await parts.rememberMe(page).uncheck();
+  await answered(page, () => parts.askForLink(page).click());
+  await page.goto(await mailbox.linkTo('brief@example.com'));
+  await parts.press(page).click();
+  await assertIn(page, 'brief@example.com', '/reports');
+  assert.equal((await ourCookies(page.context())).get('vestibule').expires, -1);
+  await own.demo.advance({ minutes: 12 * 60 - 1 });
+  await page.reload();
+  await assertIn(page, 'brief@example.com', '/reports');
+  await own.demo.advance({ minutes: 2 });
+  await page.reload();
+  await parts.askForLink(page).waitFor();
+});
+
+test('an address that is none stays in its field, and nothing is mailed to it', async () => {
+  const page = await own.page();
+  const calls = await own.demo.calls('/passwordless/sessions');
+  const email = '"><script>document.title="seized"</script>@example.com';
+  await own.arrive(page);
+  await parts.askForLink(page).evaluate((button) => button.form.setAttribute('novalidate', ''));
+  await parts.address(page).fill(email);
+  const answer = await answered(page, () => parts.askForLink(page).click());
+  assert.equal(answer.status(), 422);
+  assert.match(await assertTold(page, parts.address(page)), /not an e-mail address/);
+  assert.equal(await parts.address(page).inputValue(), email);
+  assert.equal(await page.locator('script').count(), 0);
+  assert.equal(await own.demo.calls('/passwordless/sessions'), calls);
+});
+
+test('the sixth link within a quarter of an hour is not sent, and the fifth still works', async () => {
+  const page = await own.page();
+  let link;
+  for (let time = 1; time <= 5; time += 1) link = await askForLink(page, 'often@example.com');
+  const answer = await ask(own, page, 'often@example.com');
+  assert.equal(answer.status(), 429);
+  const [, wait] = (await assertTold(page)).match(/too often.* (\d+) seconds/);
+  assert.equal(answer.headers()['retry-after'], wait);
+  assert.equal(await parts.address(page).inputValue(), 'often@example.com');
+  await page.goto(link);
+  await parts.press(page).click();
+  await assertIn(page, 'often@example.com');
+});
+
+for (const [what, fault] of Object.entries({
+  'that is away': { status: 503 },
+  'that answers with a page': { status: 200, headers: { 'content-type': 'text/html' }, body: '<html>CANARY</html>' },
+})) {
+  test(`a WorkOS ${what} is told, and the link works when it is back`, async () => {
+    const email = `back-${fault.status}@example.com`;
+    const page = await own.page();
+    await own.demo.hurt('/passwordless/sessions', fault);
+    const answer = await ask(own, page, email);
+    assert.equal(answer.status(), 503);
+    assert.match(await assertTold(page), /cannot be reached/);
+    await own.demo.heal();
+    await answered(page, () => parts.askForLink(page).click());
+    await page.goto(await mailbox.linkTo(email));
+    await own.demo.hurt('/sso/token', fault);
+    const back = await answered(page, () => parts.press(page).click());
+    assert.equal(back.status(), 503);
+    assert.ok(!/CANARY/.test(await page.content()));
+    assert.ok(await isOut(page.context()));
+    await own.demo.heal();
+    // The code of that link may be spent, so there is a fresh start on the way to the same page.
+    await page.locator('main a[href*="return_to=%2Freports%3Fx%3D1"]').first().click();
+    await parts.address(page).fill(email);
+    await answered(page, () => parts.askForLink(page).click());
+    await page.goto(await mailbox.linkTo(email));
+    await parts.press(page).click();
+    await assertIn(page, email);
+  });
+}
 
 test('it works without script, with the keyboard alone', async () => {
-  const context = await visitor(browser);
-  const page = await context.newPage();
+  const page = await own.page();
   const link = await askForLink(page, 'fourth@example.com', '/reports');
-  const plain = await browser.newContext({ javaScriptEnabled: false, storageState: await context.storageState() });
-  const quiet = await plain.newPage();
+  const storageState = await page.context().storageState();
+  const quiet = await own.page({ javaScriptEnabled: false, storageState });
   await quiet.goto(link);
   await quiet.keyboard.press('Tab');
   await quiet.keyboard.press('Enter');
-  await greeted(quiet, 'fourth');
-  await quiet.goto(`${demo.url}/auth/me`);
+  await assertIn(quiet, 'fourth@example.com', '/reports');
+  await quiet.goto(`${own.demo.url}/auth/me`);
   await quiet.getByText('MagicLink').waitFor();
-  await quiet.getByRole('button', { name: 'Sign out' }).click();
+  await quiet.locator('form[action$="/sign-out"] button').click();
   await quiet.waitForLoadState();
-  assert.equal((await ourCookies(plain)).has('vestibule'), false);
+  assert.ok(await isOut(quiet.context()));
+});
+
+/** The link that WorkOS has mailed. */
+async function theirLink(email) {
+  return (await plain.demo.mails(email, 'magic_link')).at(-1).link;
+}
+
+test('with the mail of WorkOS the person is in at once', async () => {
+  const page = await plain.page();
+  assert.equal((await ask(plain, page, 'theirs@example.com')).status(), 200);
+  await page.goto(await theirLink('theirs@example.com'));
+  await assertIn(page, 'theirs@example.com');
+});
+
+test('the mail of WorkOS is spent by a scanner, which gets nothing for it, and the person starts afresh', async () => {
+  const email = 'spent@example.com';
+  const page = await plain.page();
+  await ask(plain, page, email);
+  const link = await theirLink(email);
+  const scanner = await plain.visitor();
+  const opened = await scanner.newPage();
+  const answer = await opened.goto(link);
+  assert.equal(answer.status(), 403);
+  assert.match(await opened.locator('h1').textContent(), /another browser/);
+  assert.ok(await isOut(scanner));
+  assert.equal(await plain.demo.calls('/sso/token'), 1, 'the code that came with it was not redeemed');
+  // WorkOS says so to the person, in the tab that the mail opens. Ours is still there, and a code needs no link.
+  const tab = await page.context().newPage();
+  assert.ok((await tab.goto(link)).status() >= 400);
+  await parts.startOver(page).click();
+  await parts.address(page).fill(email);
+  await answered(page, () => parts.askForCode(page).click());
+  await enter(page, await plain.demo.mailed(email));
+  await page.getByRole('heading', { name: `Hello, ${email}` }).waitFor();
+  assert.equal(await requestSeen(page), 'GET /reports?x=1');
+});
+
+test('when the mail of WorkOS cannot be sent, that is told', async () => {
+  const page = await plain.page();
+  await plain.demo.hurt('/passwordless/sessions/*', { status: 200, headers: { 'content-type': 'text/html' }, body: '<html>' });
+  const answer = await ask(plain, page, 'unsent@example.com');
+  assert.equal(answer.status(), 503);
+  assert.match(await assertTold(page), /cannot be reached/);
 });

@@ -1,303 +1,297 @@
-// Our own sign-in page: codes by mail and the steps that may follow, for people with a mouse, a keyboard or a screen
-// reader, without script, in their language and their colours.
+// Our own sign-in page as its operator and its visitors want it: their title and logo, the ways that they name, the
+// language of whoever reads it; for people with a keyboard alone, without script, remembered or not.
 
 import { strict as assert } from 'node:assert';
-import { mkdir } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { after, afterEach, before, test } from 'node:test';
 
-import { greeted, launch, onSignInPage, ourCookies, pick, requestSeen, visitor } from '../support/browser.mjs';
-import { Demo, configuration } from '../support/demo.mjs';
-import { assertSound } from '../support/sound.mjs';
+import { greeted, onSignInPage, ourCookies, pick, requestSeen, visitorWithProfile } from '../support/browser.mjs';
+import { OwnPage, answered, enter, other, parts, words } from '../support/own_page.mjs';
+import { assertTold } from '../support/sound.mjs';
 
-const PICTURES = process.env.SCREENSHOTS;
+const LOGO = '<svg xmlns="http://www.w3.org/2000/svg" width="120" height="40"><rect width="120" height="40" fill="#246"/></svg>';
 
-const MORE = `
-[sign_in]
-methods = ["authkit", "magic_auth"]
-support_url = "mailto:help@example.com"
-`;
-
-let browser;
+let own;
 let demo;
+let folder;
 before(async () => {
-  const config = await configuration({ more: MORE });
-  if (PICTURES) await mkdir(PICTURES, { recursive: true });
-  [browser, demo] = await Promise.all([launch(), Demo.start({ clock: 'frozen', config })]);
+  folder = await mkdtemp(join(tmpdir(), 'vestibule-logo-'));
+  const logo = join(folder, 'logo.svg');
+  await writeFile(logo, LOGO);
+  own = await OwnPage.open(`
+methods = ["authkit", "magic_auth"]
+title = "Acme & Söhne <Portal>"
+logo_file = "${logo}"
+support_url = "mailto:help@example.com"
+`);
+  demo = own.demo;
 });
 after(async () => {
-  await browser?.close();
-  await demo?.stop();
+  await own?.close();
+  if (folder) await rm(folder, { recursive: true });
 });
+afterEach(() => own.leave());
 
-async function control(method, path, body) {
-  const headers = { 'content-type': 'application/json' };
-  const answer = await fetch(`${demo.emulator}/_control/v1/${path}`, { method, headers, body: body && JSON.stringify(body) });
-  assert.ok(answer.ok, `${path}: ${answer.status}`);
-  return answer.json();
+const policyOf = (email, policy) => demo.tell('POST', `users/${email}/sign_in`, policy);
+const belongsTo = (email, organization) => demo.tell('POST', `users/${email}/memberships`, { organization });
+
+async function assertIn(page, email, path = '/reports?year=2026') {
+  await page.getByRole('heading', { name: `Hello, ${email}` }).waitFor();
+  assert.equal(await requestSeen(page), `GET ${path}`);
 }
 
-/** The code of the newest mail to somebody. */
-async function mailed(email, kind = 'magic_auth') {
-  const { mails } = await control('GET', `inbox?to=${encodeURIComponent(email)}`);
-  return mails.filter((mail) => mail.kind === kind).at(-1).code;
-}
-
-/** Types an address and has a code sent. A minute passes first, so that no story is held up by another. */
-async function askForCode(page, email, path = '/reports?year=2026') {
-  await demo.advance({ minutes: 1 });
-  await page.goto(`${demo.url}${path}`);
-  await page.getByRole('heading', { name: 'Sign in', exact: true }).waitFor();
-  await page.getByLabel('E-mail address').fill(email);
-  await page.getByRole('button', { name: 'E-mail me a code' }).click();
-  await page.getByRole('heading', { name: 'Check your e-mail' }).waitFor();
-}
-
-async function enter(page, code) {
-  await page.getByRole('textbox', { name: 'Code' }).fill(code);
-  await page.getByRole('button', { name: 'Continue' }).click();
-}
-
-/** A code that is not this one. */
-const other = (code) => (code === '000000' ? '000001' : '000000');
-
-const LOOKS = [
-  ['light', { colorScheme: 'light' }, { width: 1000, height: 700 }],
-  ['dark', { colorScheme: 'dark' }, { width: 1000, height: 700 }],
-  ['forced colours', { forcedColors: 'active' }, { width: 1000, height: 700 }],
-  // 200 % of a window of 1280 by 1024, and 400 %.
-  ['zoomed', { colorScheme: 'light' }, { width: 640, height: 512 }],
-  ['zoomed more', { colorScheme: 'light' }, { width: 320, height: 256 }],
-];
-
-async function inEveryLook(page, look) {
-  for (const [name, media, viewport] of LOOKS) {
-    await page.emulateMedia({ colorScheme: null, forcedColors: null, ...media });
-    await page.setViewportSize(viewport);
-    await look(name);
-  }
-  await page.emulateMedia({ colorScheme: null, forcedColors: null });
-}
-
-async function soundInEveryLook(page, what) {
-  await inEveryLook(page, (look) => assertSound(page, `${what}, ${look}`));
-  // Taking a picture changes the page, so that comes last.
-  const picture = (look) => page.screenshot({ path: join(PICTURES, `own-page ${what} ${look}.png`), fullPage: true });
-  if (PICTURES) await inEveryLook(page, picture);
-}
-
-/** Complaints of the browser about the page's own policy. */
-function complaints(page) {
-  const heard = [];
-  page.on('console', (message) => {
-    if (/Content Security Policy/.test(message.text())) heard.push(message.text());
+/** This part of the page has the focus, and shows it. */
+async function assertFocus(part) {
+  const focus = await part.evaluate((one) => {
+    const { outlineStyle, outlineWidth } = getComputedStyle(one);
+    return { here: one === document.activeElement, shows: outlineStyle !== 'none' && parseFloat(outlineWidth) >= 2 };
   });
-  return heard;
+  assert.deepEqual(focus, { here: true, shows: true }, `${part}`);
 }
 
-test('a code by mail leads back to the page that was wanted, and the pages on the way are sound', async () => {
-  const context = await visitor(browser);
-  const page = await context.newPage();
-  const heard = complaints(page);
-  await page.goto(`${demo.url}/reports?year=2026`);
-  await soundInEveryLook(page, 'the door');
-  await askForCode(page, 'ada@example.com');
-  await soundInEveryLook(page, 'the code');
-  await enter(page, await mailed('ada@example.com'));
-  await greeted(page);
-  assert.match(await requestSeen(page), /GET \/reports\?year=2026/);
-  const session = (await ourCookies(context)).get('vestibule');
-  assert.ok(session.expires > 0, 'remembered: the box is ticked at first');
-  assert.deepEqual(heard, []);
-  await context.close();
+test('the page carries the title, the logo and the help of its operator, and loads nothing from elsewhere', async () => {
+  const page = await own.page();
+  const asked = [];
+  page.on('request', (request) => asked.push(new URL(request.url()).origin));
+  await own.askForCode(page, 'looks@example.com');
+  await page.goBack();
+  for (const title of ['Acme & Söhne <Portal>', words('en').code_title]) {
+    await page.getByRole('heading', { level: 1, name: title }).waitFor();
+    assert.ok(await page.locator('img.logo').evaluate((logo) => logo.complete && logo.naturalWidth === 120));
+    const help = page.getByRole('link', { name: words('en').help });
+    assert.equal(await help.getAttribute('href'), 'mailto:help@example.com');
+    await parts.address(page).or(parts.code(page)).fill('looks@example.com');
+    if (await parts.askForCode(page).isVisible()) await answered(page, () => parts.askForCode(page).click());
+  }
+  assert.deepEqual([...new Set(asked)], [demo.url]);
 });
 
-test('AuthKit is one press away, and whoever is not remembered is forgotten with the browser', async () => {
-  const context = await visitor(browser);
-  const page = await context.newPage();
-  await page.goto(`${demo.url}/reports`);
-  await page.getByLabel('Remember me on this device').uncheck();
-  await page.getByRole('button', { name: 'Continue with AuthKit' }).click();
+test('password managers and one-time codes find their fields', async () => {
+  const page = await own.page();
+  await own.arrive(page);
+  const address = page.getByLabel(words('en').email);
+  assert.equal(await address.getAttribute('autocomplete'), 'email');
+  assert.equal(await address.getAttribute('type'), 'email');
+  assert.equal(await address.getAttribute('autocapitalize'), 'none');
+  await address.fill('tokens@example.com');
+  await answered(page, () => parts.askForCode(page).click());
+  const code = page.getByLabel(words('en').code, { exact: true });
+  assert.equal(await code.getAttribute('autocomplete'), 'one-time-code');
+  assert.equal(await code.getAttribute('inputmode'), 'numeric');
+  assert.equal(await code.getAttribute('type'), 'text');
+  assert.ok(await code.evaluate((one) => one === document.activeElement && one.maxLength > 6));
+});
+
+test('AuthKit is one press away, on the way to the same page', async () => {
+  const page = await own.page();
+  await own.arrive(page);
+  // No address is needed for it.
+  await parts.authKit(page).click();
   await onSignInPage(page);
   await pick(page, 'ada');
   await greeted(page);
-  assert.equal((await ourCookies(context)).get('vestibule').expires, -1);
-  await demo.advance({ minutes: 6 });
-  await page.reload();
-  await greeted(page);
-  assert.equal((await ourCookies(context)).get('vestibule').expires, -1, 'after a renewal too');
-  await context.close();
+  assert.equal(await requestSeen(page), 'GET /reports?year=2026');
 });
 
-test('everything goes by keyboard alone and without script', async () => {
-  const context = await visitor(browser, { javaScriptEnabled: false });
-  const page = await context.newPage();
-  await demo.advance({ minutes: 1 });
-  await page.goto(`${demo.url}/reports`);
-  await page.keyboard.press('Tab');
-  await page.keyboard.type('ada@example.com');
-  await page.keyboard.press('Tab');
-  await page.keyboard.press('Space');
-  assert.equal(await page.getByLabel('Remember me on this device').isChecked(), false);
-  await page.keyboard.press('Tab');
-  await page.keyboard.press('Enter');
-  await page.getByRole('heading', { name: 'Check your e-mail' }).waitFor();
-  // The field has the focus already.
-  await page.keyboard.type(await mailed('ada@example.com'));
-  await page.keyboard.press('Enter');
-  await greeted(page);
-  await context.close();
-});
-
-test('a wrong code, one too old, one that was used and one too many are told apart', async () => {
-  const context = await visitor(browser);
-  const page = await context.newPage();
-  const alert = page.getByRole('alert');
-  await askForCode(page, 'ada@example.com');
-  const code = await mailed('ada@example.com');
-  await enter(page, 'abcdef');
-  await alert.filter({ hasText: 'A code has six digits.' }).waitFor();
-  await enter(page, other(code));
-  await alert.filter({ hasText: 'This code is not right.' }).waitFor();
-  assert.match(await page.title(), /^Error: /);
-  await soundInEveryLook(page, 'a wrong code');
-  for (const [reason, words] of [
-    ['one_time_code_expired', 'This code has expired.'],
-    ['one_time_code_previously_used', 'This code was used already.'],
-    ['one_time_code_too_many_attempts', 'Too many wrong codes were entered.'],
-  ]) {
-    // Each spends the code, so the next one is asked for first.
-    await askForCode(page, 'ada@example.com');
-    await demo.hurt('/user_management/authenticate', { status: 400, body: { code: reason, message: 'x' } });
-    await enter(page, '123456');
-    await alert.filter({ hasText: words }).waitFor();
-    await demo.heal();
+test('what comes with the address of the page is shown as it is, and is no markup', async () => {
+  const page = await own.page();
+  const script = '"><script>document.title="seized"</script><img src=x onerror=alert(1)>';
+  for (const name of ['login_hint', 'return_to', 'domain_hint', 'organization_id', 'prompt', 'invitation_token', 'screen_hint']) {
+    await page.goto(`${demo.url}/auth/sign-in?return_to=%2Freports&${name}=${encodeURIComponent(script)}`);
+    assert.equal(await page.locator('script, main img:not(.logo)').count(), 0, name);
+    assert.notEqual(await page.title(), 'seized', name);
   }
-  await page.getByRole('button', { name: 'Send another code' }).click();
-  await alert.waitFor({ state: 'detached' });
-  await enter(page, await mailed('ada@example.com'));
-  await greeted(page);
-  await context.close();
+  await page.goto(`${demo.url}/auth/sign-in?login_hint=${encodeURIComponent('ada@example.com')}`);
+  assert.equal(await parts.address(page).inputValue(), 'ada@example.com');
+  // A place elsewhere is none to go to.
+  await page.goto(`${demo.url}/auth/sign-in?return_to=${encodeURIComponent('https://evil.example/')}`);
+  assert.equal(await page.locator('input[name=return_to]').getAttribute('value'), '/');
 });
 
-test('an attempt that took too long begins anew and loses nothing', async () => {
-  const context = await visitor(browser);
-  const page = await context.newPage();
-  await askForCode(page, 'ada@example.com');
-  const code = await mailed('ada@example.com');
-  await demo.advance({ minutes: 11 });
-  await enter(page, code);
-  await page.getByRole('alert').filter({ hasText: 'Please start again.' }).waitFor();
-  await soundInEveryLook(page, 'an attempt that is over');
-  await page.getByLabel('E-mail address').fill('ada@example.com');
-  await page.getByRole('button', { name: 'E-mail me a code' }).click();
-  await enter(page, await mailed('ada@example.com'));
-  await greeted(page);
-  assert.match(await requestSeen(page), /GET \/reports\?year=2026/);
-  await context.close();
-});
-
-test('an address that is none stays in its field', async () => {
-  const context = await visitor(browser, { javaScriptEnabled: false });
-  const page = await context.newPage();
-  await page.goto(`${demo.url}/auth/sign-in`);
-  // What the browser takes for an address, and no mail server does.
-  const email = `${'a'.repeat(65)}@example.com`;
-  await page.getByLabel('E-mail address').fill(email);
-  await page.getByRole('button', { name: 'E-mail me a code' }).click();
-  await page.getByRole('alert').filter({ hasText: 'This is not an e-mail address.' }).waitFor();
-  assert.equal(await page.getByLabel('E-mail address').inputValue(), email);
-  await page.getByLabel('E-mail address').fill('ada@example.com');
-  await context.close();
-});
-
-test('too many codes and a WorkOS that is away are told in words', async () => {
-  const context = await visitor(browser);
-  const page = await context.newPage();
-  await askForCode(page, 'ben@example.com');
-  for (let time = 2; time <= 3; time += 1) {
-    await page.getByRole('button', { name: 'Send another code' }).click();
-    await page.waitForLoadState();
+test('whoever is not remembered is forgotten when the browser ends, and whoever is, is not', async () => {
+  for (const [remembered, email] of [[true, 'stays@example.com'], [false, 'goes@example.com']]) {
+    const profile = await mkdtemp(join(tmpdir(), 'vestibule-profile-'));
+    try {
+      const first = await visitorWithProfile(profile);
+      const page = await first.newPage();
+      await own.arrive(page);
+      assert.ok(await parts.rememberMe(page).isChecked(), 'ticked at first');
+      await parts.rememberMe(page).setChecked(remembered);
+      await parts.address(page).fill(email);
+      await answered(page, () => parts.askForCode(page).click());
+      await enter(page, await demo.mailed(email));
+      await assertIn(page, email);
+      // A renewal does not change it.
+      await demo.advance({ minutes: 6 });
+      await page.reload();
+      await assertIn(page, email);
+      await first.close();
+      const second = await visitorWithProfile(profile);
+      const later = await second.newPage();
+      await later.goto(`${demo.url}/reports?year=2026`);
+      if (remembered) await assertIn(later, email);
+      else await parts.address(later).waitFor();
+      await second.close();
+    } finally {
+      await rm(profile, { recursive: true });
+    }
   }
-  await page.getByRole('button', { name: 'Send another code' }).click();
-  await page.getByRole('alert').filter({ hasText: 'too often' }).waitFor();
-  await soundInEveryLook(page, 'too often');
-  await demo.hurt('/user_management/*', { status: 502, body: '<html>' });
-  await enter(page, '123456');
-  await page.getByRole('alert').filter({ hasText: 'cannot be reached' }).waitFor();
-  await demo.heal();
-  await enter(page, await mailed('ben@example.com'));
-  await page.getByRole('heading', { name: 'Choose an organization' }).waitFor();
-  await context.close();
 });
 
-test('somebody chooses one of their organizations', async () => {
-  const context = await visitor(browser);
-  const page = await context.newPage();
-  await askForCode(page, 'ben@example.com');
-  await enter(page, await mailed('ben@example.com'));
-  await page.getByRole('heading', { name: 'Choose an organization' }).waitFor();
-  await soundInEveryLook(page, 'organizations');
-  await page.getByRole('button', { name: 'Globex' }).click();
-  await greeted(page, 'ben');
-  await context.close();
+test('by way of AuthKit, too, whoever is not remembered is forgotten with the browser', async () => {
+  const page = await own.page();
+  await own.arrive(page);
+  await parts.rememberMe(page).uncheck();
+  await parts.authKit(page).click();
+  await pick(page, 'ada');
+  await greeted(page);
+  assert.equal((await ourCookies(page.context())).get('vestibule').expires, -1);
 });
 
-test('somebody confirms their address', async () => {
-  await control('POST', 'users/dan@example.com/sign_in', { email_verification_required: true });
-  const context = await visitor(browser);
-  const page = await context.newPage();
-  await askForCode(page, 'dan@example.com');
-  await enter(page, await mailed('dan@example.com'));
-  await page.getByRole('heading', { name: 'Confirm your e-mail address' }).waitFor();
-  await soundInEveryLook(page, 'the confirmation');
-  await enter(page, await mailed('dan@example.com', 'email_verification'));
-  await greeted(page, 'dan');
-  await context.close();
+test('where nobody is asked there is no box, and where there is no AuthKit no way to it', async () => {
+  const alone = await OwnPage.open('methods = ["magic_auth"]\nremember_me = false\n');
+  try {
+    const page = await alone.page();
+    await alone.arrive(page);
+    assert.equal(await parts.rememberMe(page).count(), 0);
+    assert.equal(await parts.authKit(page).count(), 0);
+    await parts.address(page).fill('always@example.com');
+    await answered(page, () => parts.askForCode(page).click());
+    await enter(page, await alone.demo.mailed('always@example.com'));
+    await assertIn(page, 'always@example.com');
+    assert.ok((await ourCookies(page.context())).get('vestibule').expires > 0);
+    await alone.leave();
+  } finally {
+    await alone.close();
+  }
 });
 
-test('somebody sets up a second step and uses it the next time', async () => {
-  await control('POST', 'users/cleo@example.com/sign_in', { mfa_required: true });
-  const context = await visitor(browser);
-  const page = await context.newPage();
-  const heard = complaints(page);
-  await askForCode(page, 'cleo@example.com');
-  await enter(page, await mailed('cleo@example.com'));
-  await page.getByRole('heading', { name: 'Set up a second step' }).waitFor();
-  await page.getByRole('img', { name: 'QR code for an authenticator app' }).waitFor();
-  await soundInEveryLook(page, 'the set-up');
-  const secret = (await page.locator('.key').textContent()).replaceAll(' ', '');
-  const shown = async () => (await control('GET', `totp?secret=${secret}`)).code;
-  await enter(page, other(await shown()));
-  await page.getByRole('alert').filter({ hasText: 'This code is not right.' }).waitFor();
-  await enter(page, await shown());
-  await greeted(page, 'cleo');
-  assert.deepEqual(heard, []);
+test('from the first key to the application, every step by keyboard alone', async () => {
+  const page = await own.page();
+  const email = 'keys@example.com';
+  const press = (key) => page.keyboard.press(key);
+  await own.arrive(page);
+  await press('Tab');
+  await assertFocus(parts.address(page));
+  await page.keyboard.type(email);
+  await press('Tab');
+  await assertFocus(parts.rememberMe(page));
+  await press('Space');
+  assert.equal(await parts.rememberMe(page).isChecked(), false);
+  await press('Tab');
+  await assertFocus(parts.askForCode(page));
+  await answered(page, () => press('Enter'));
+  await policyOf(email, { email_verification_required: true, mfa_required: true });
+  for (const organization of ['Acme', 'Globex']) await belongsTo(email, organization);
 
-  await context.clearCookies();
-  await askForCode(page, 'cleo@example.com');
-  await enter(page, await mailed('cleo@example.com'));
-  await page.getByRole('heading', { name: 'Enter your second step' }).waitFor();
-  await soundInEveryLook(page, 'the second step');
-  await enter(page, await shown());
-  await greeted(page, 'cleo');
-  await context.close();
+  const code = await demo.mailed(email);
+  // The field has the focus already, after a mistake as well.
+  await assertFocus(parts.code(page));
+  await page.keyboard.type(other(code));
+  await answered(page, () => press('Enter'));
+  await assertTold(page, parts.code(page));
+  await page.keyboard.type(code);
+  await answered(page, () => press('Enter'));
+  await page.getByRole('heading', { name: words('en').verify_title }).waitFor();
+  await page.keyboard.type(await demo.mailed(email, 'email_verification'));
+  await answered(page, () => press('Enter'));
+  const secret = (await parts.key(page).textContent()).replaceAll(' ', '');
+  await page.keyboard.type((await demo.tell('GET', `totp?secret=${secret}`)).code);
+  await answered(page, () => press('Enter'));
+  await press('Tab');
+  await press('Tab');
+  await assertFocus(page.locator('button[name=organization_id]').nth(1));
+  await answered(page, () => press('Enter'));
+  await assertIn(page, email);
 });
 
-test('the pages speak German to those who read it', async () => {
-  const context = await visitor(browser, { locale: 'de-AT' });
-  const page = await context.newPage();
-  await demo.advance({ minutes: 1 });
-  await page.goto(`${demo.url}/reports`);
-  await page.getByRole('heading', { name: 'Anmelden' }).waitFor();
+test('every step goes without script', async () => {
+  const page = await own.page({ javaScriptEnabled: false });
+  const email = 'quiet@example.com';
+  await own.askForCode(page, email);
+  await policyOf(email, { email_verification_required: true, mfa_required: true });
+  for (const organization of ['Acme', 'Globex']) await belongsTo(email, organization);
+  await answered(page, () => parts.sendAgain(page).click());
+  await enter(page, other(await demo.mailed(email)));
+  await assertTold(page);
+  await enter(page, await demo.mailed(email));
+  await enter(page, await demo.mailed(email, 'email_verification'));
+  await parts.picture(page).waitFor();
+  const secret = (await parts.key(page).textContent()).replaceAll(' ', '');
+  await enter(page, (await demo.tell('GET', `totp?secret=${secret}`)).code);
+  await answered(page, () => parts.organization(page, 'Acme').click());
+  await assertIn(page, email);
+
+  const second = await own.page({ javaScriptEnabled: false });
+  await own.arrive(second);
+  await parts.authKit(second).click();
+  await pick(second, 'ada');
+  await greeted(second);
+});
+
+/** The page speaks German and nothing else. */
+async function assertGerman(page) {
   assert.equal(await page.locator('html').getAttribute('lang'), 'de');
-  await soundInEveryLook(page, 'die Tür');
-  await page.getByLabel('E-Mail-Adresse').fill('ada@example.com');
-  await page.getByRole('button', { name: 'Code per E-Mail senden' }).click();
-  await page.getByRole('heading', { name: 'Sehen Sie in Ihre E-Mails' }).waitFor();
-  await soundInEveryLook(page, 'der Code');
-  await page.getByRole('textbox', { name: 'Code' }).fill(await mailed('ada@example.com'));
-  await page.getByRole('button', { name: 'Weiter' }).click();
-  await greeted(page);
-  await context.close();
+  const text = await page.locator('main').innerText();
+  const [english, german] = [words('en'), words('de')];
+  const foreign = Object.keys(english).filter((key) => english[key] !== german[key] && !/\{/.test(english[key]));
+  const left = foreign.filter((key) => english[key].length > 3 && text.includes(english[key]));
+  assert.deepEqual(left, [], text);
+}
+
+test('the whole way is German for those who read it', async () => {
+  const page = await own.page({ locale: 'de-AT' });
+  const said = words('de');
+  const email = 'deutsch@example.com';
+  await own.arrive(page);
+  await assertGerman(page);
+  assert.equal(await parts.askForCode(page).textContent(), said.email_me_a_code);
+  await parts.address(page).fill(`${'a'.repeat(65)}@example.com`);
+  await answered(page, () => parts.askForCode(page).click());
+  assert.equal(await assertTold(page, parts.address(page)), said.bad_email);
+  await assertGerman(page);
+  await parts.address(page).fill(email);
+  await answered(page, () => parts.askForCode(page).click());
+  await page.getByRole('heading', { name: said.code_title }).waitFor();
+  await assertGerman(page);
+  await policyOf(email, { email_verification_required: true, mfa_required: true });
+  for (const organization of ['Acme', 'Globex']) await belongsTo(email, organization);
+  await enter(page, 'abcdef');
+  assert.equal(await assertTold(page, parts.code(page)), said.bad_code);
+  await enter(page, other(await demo.mailed(email)));
+  assert.equal(await assertTold(page, parts.code(page)), said.wrong_code);
+  await enter(page, await demo.mailed(email));
+  await page.getByRole('heading', { name: said.verify_title }).waitFor();
+  await assertGerman(page);
+  await enter(page, await demo.mailed(email, 'email_verification'));
+  await page.getByRole('heading', { name: said.enrol_title }).waitFor();
+  assert.equal(await parts.picture(page).getAttribute('aria-label'), said.enrol_picture);
+  await assertGerman(page);
+  const secret = (await parts.key(page).textContent()).replaceAll(' ', '');
+  await enter(page, (await demo.tell('GET', `totp?secret=${secret}`)).code);
+  await page.getByRole('heading', { name: said.organization_title }).waitFor();
+  await assertGerman(page);
+  await answered(page, () => parts.organization(page, 'Acme').click());
+  await assertIn(page, email);
+  // The next time the authenticator is asked for.
+  await page.context().clearCookies();
+  await own.comeIn(page, email);
+  await page.getByRole('heading', { name: said.totp_title }).waitFor();
+  await assertGerman(page);
+});
+
+test('the language is the one that is wanted most, and English for who wants none of ours', async () => {
+  for (const [wanted, language] of [
+    ['de;q=0.5, en;q=0.9', 'en'],
+    ['fr, de;q=0.8, en;q=0.7', 'de'],
+    ['fr-FR, es;q=0.5', 'en'],
+    ['en;q=0, de;q=0.1', 'de'],
+  ]) {
+    const page = await own.page({ extraHTTPHeaders: { 'accept-language': wanted } });
+    await own.arrive(page);
+    assert.equal(await page.locator('html').getAttribute('lang'), language, wanted);
+    assert.equal(await parts.askForCode(page).textContent(), words(language).email_me_a_code);
+  }
 });

@@ -83,3 +83,8 @@ export async function ourCookies(context) {
   const cookies = (await context.cookies()).filter(({ name }) => /^(__Host-|__Secure-)?vestibule/.test(name));
   return new Map(cookies.map((cookie) => [cookie.name, cookie]));
 }
+
+/** What the sample application saw for this page, by the names of the headers. */
+export async function seen(page) {
+  return new Map(await headersSeen(page));
+}

@@ -48,22 +48,51 @@ export class Demo {
     if (answer.status !== 204) throw new Error(`the clocks did not move: ${answer.status}`);
   }
 
-  /** The emulator's sessions, as it sees them (frozen clocks only). */
-  async workosSessions() {
-    return (await (await fetch(`${this.emulator}/_control/v1/state`)).json()).sessions;
+  /** Asks the emulator for something, or tells it something (frozen clocks only, like everything below). */
+  async tell(method, path, body) {
+    const headers = { 'content-type': 'application/json' };
+    const answer = await fetch(`${this.emulator}/_control/v1/${path}`, { method, headers, body: body && JSON.stringify(body) });
+    if (!answer.ok) throw new Error(`${method} ${path}: ${await answer.text()}`);
+    return answer.json();
   }
 
-  /** The answers of the emulator to `path` are replaced by `fault` until `heal` (frozen clocks only). */
+  /** The emulator's sessions, as it sees them. */
+  async workosSessions() {
+    return (await this.tell('GET', 'state')).sessions;
+  }
+
+  /** The sessions that somebody has there. */
+  async workosSessionsOf(email) {
+    const { users, sessions } = await this.tell('GET', 'state');
+    const id = users.find((user) => user.email === email)?.id;
+    return sessions.filter((session) => session.user_id === id);
+  }
+
+  /** What WorkOS has mailed to somebody, the oldest first. */
+  async mails(email, kind = 'magic_auth') {
+    const { mails } = await this.tell('GET', `inbox?to=${encodeURIComponent(email)}`);
+    return mails.filter((mail) => mail.kind === kind);
+  }
+
+  /** The code of the newest mail to somebody. */
+  async mailed(email, kind = 'magic_auth') {
+    return (await this.mails(email, kind)).at(-1).code;
+  }
+
+  /** How often this path was called at WorkOS. */
+  async calls(path) {
+    const { paths } = await this.tell('GET', 'requests');
+    return paths[path]?.calls ?? 0;
+  }
+
+  /** The answers of the emulator to `path` are replaced by `fault` until `heal`. */
   async hurt(path, fault) {
-    const rule = JSON.stringify({ path, times: null, fault });
-    const headers = { 'content-type': 'application/json' };
-    const answer = await fetch(`${this.emulator}/_control/v1/faults`, { method: 'POST', headers, body: rule });
-    if (!answer.ok) throw new Error(`no fault was queued: ${await answer.text()}`);
+    await this.tell('POST', 'faults', { path, times: null, fault });
   }
 
   /** Everything at the emulator works again. */
   async heal() {
-    await fetch(`${this.emulator}/_control/v1/faults`, { method: 'DELETE' });
+    await this.tell('DELETE', 'faults');
   }
 
   async stop() {

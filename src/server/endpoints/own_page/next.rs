@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::auth::cookie::OurCookie;
 use crate::auth::identity::OrganizationId;
 use crate::auth::secret::Secret;
-use crate::auth::sign_in::{ATTEMPT_LIFETIME, Choice, OwnAttempt, OwnStep, Restarts};
+use crate::auth::sign_in::{Choice, OWN_ATTEMPT_LIFETIME, OwnAttempt, OwnStep, Restarts};
 use crate::entropy;
 use crate::server::control::codes::{Enrol, Redeemed};
 use crate::server::endpoints::own_page::verify::Desk;
@@ -156,7 +156,7 @@ impl Desk<'_> {
             Sender::Form => StepPage { exchange, page: self.page, attempt: &self.attempt }.show(None),
             Sender::Program => post::asker(exchange).step_asked(step_up.code.as_str(), needed(&self.attempt)),
         };
-        let cookie = live.sealer.cookies().set(OurCookie::Pending, &sealed, ATTEMPT_LIFETIME);
+        let cookie = live.sealer.cookies().set(OurCookie::Pending, &sealed, OWN_ATTEMPT_LIFETIME);
         response.headers_mut().append(SET_COOKIE, cookie);
         response
     }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::auth::cookie::{OurCookie, RequestCookies};
 use crate::auth::secret::Secret;
-use crate::auth::sign_in::{ATTEMPT_LIFETIME, OwnAttempt, OwnStep};
+use crate::auth::sign_in::{OWN_ATTEMPT_LIFETIME, OwnAttempt, OwnStep};
 use crate::entropy;
 use crate::server::control::codes::{Applicant, Sent};
 use crate::server::data_thread::DataThread;
@@ -72,7 +72,7 @@ fn sent(exchange: &Exchange, page: &OwnPage, attempt: &OwnAttempt) -> Response<B
         Sender::Form => StepPage { exchange, page, attempt }.show(None),
         Sender::Program => post::asker(exchange).json(&json!({ "success": true })),
     };
-    let cookie = live.sealer.cookies().set(OurCookie::Pending, &sealed, ATTEMPT_LIFETIME);
+    let cookie = live.sealer.cookies().set(OurCookie::Pending, &sealed, OWN_ATTEMPT_LIFETIME);
     response.headers_mut().append(SET_COOKIE, cookie);
     response
 }

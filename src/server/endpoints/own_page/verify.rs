@@ -51,9 +51,13 @@ pub(crate) async fn answer(
     let live = &exchange.live;
     let carried = RequestCookies::read(exchange.request.headers(), live.sealer.cookies().names());
     let entrance = Entrance { thread, exchange: &exchange, carried: &carried };
-    let Some((attempt, step)) = OwnAttempt::open(&live.sealer.context(), &carried, exchange.now) else {
+    let Some((mut attempt, step)) = OwnAttempt::open(&live.sealer.context(), &carried, exchange.now) else {
         return nothing_waits(&entrance, page, &return_to(&exchange, &form)).await;
     };
+    // Another tab may have begun the attempt anew on the way to another page; this one knows where it leads.
+    if form.field("return_to").is_some() {
+        attempt.return_to = return_to(&exchange, &form);
+    }
     let end_user = end_user(&bearings.client, exchange.request.headers());
     let applicant = Applicant { email: attempt.email.clone(), end_user };
     let proof = match proof(&attempt, &form) {
