@@ -168,6 +168,7 @@ fn a_wrong_command_line_is_64_and_asks_nobody() {
     ] {
         let (exit, out, err) = workos(arguments);
         assert_eq!((exit, &*out), (Exit::Usage, ""), "{arguments:?}: {err}");
+        assert!(!err.is_empty(), "{arguments:?} says why");
     }
 }
 
