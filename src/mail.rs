@@ -2,25 +2,30 @@
 //! matter of its [`Template`], when one is sent its sender's. It runs on the control runtime; connections are
 //! not kept, because letters are rare.
 
+use std::error::Error as _;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use lettre::address::Address;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message, SinglePart};
-use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
-use lettre::transport::smtp::extension::ClientId;
+use lettre::transport::smtp;
+use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, CertificateStore, TlsParameters};
+use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
+use lettre::transport::smtp::extension::{ClientId, MailBodyParameter, MailParameter};
 use lettre::transport::smtp::response::{Category, Code, Severity};
-use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use thiserror::Error;
 
 use crate::auth::magic_link::Template;
 use crate::auth::secret::Secret;
 use crate::auth::time::{Span, Timestamp};
 use crate::clock::Clock;
+
 /// A relay that takes longer with one letter is given up: somebody waits for the answer.
 const PATIENCE: Span = Span::from_secs(10);
+/// A relay that has taken a letter is waited for so long to say goodbye.
+const GOODBYE: Span = Span::from_secs(1);
 
 /// Where mail is handed over.
 #[derive(Debug, Clone)]
@@ -98,8 +103,31 @@ pub struct Errand<'a> {
 
 /// Sends letters.
 pub struct Mailer {
-    transport: AsyncSmtpTransport<Tokio1Executor>,
+    host: Box<str>,
+    port: u16,
+    tls: Protected,
+    credentials: Option<Credentials>,
+    /// The name in the greeting: ours as far as the world knows it, which is that of the mail we send.
+    name: ClientId,
     from: Mailbox,
+}
+
+/// How a connection is protected.
+enum Protected {
+    Tls(TlsParameters),
+    StartTls(TlsParameters),
+    No,
+}
+
+/// Which command a relay refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Anything before the recipient: it says nothing about them.
+    Before,
+    /// The recipient.
+    Recipient,
+    /// The letter itself.
+    Letter,
 }
 
 impl fmt::Debug for Mailer {
@@ -116,20 +144,20 @@ impl Mailer {
     pub fn new(relay: &Relay, from: &str) -> Result<Self, MailerError> {
         let from: Mailbox = from.parse().map_err(|_| MailerError::From)?;
         let tls = match relay.protection {
-            Protection::Tls => Tls::Wrapper(tls_to(relay)?),
-            Protection::StartTls => Tls::Required(tls_to(relay)?),
-            Protection::None => Tls::None,
+            Protection::Tls => Protected::Tls(tls_to(relay)?),
+            Protection::StartTls => Protected::StartTls(tls_to(relay)?),
+            Protection::None => Protected::No,
         };
-        // The name in the greeting is ours as far as the world knows it: that of the mail we send.
-        let name = ClientId::Domain(from.email.domain().to_owned());
-        let builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&*relay.host);
-        let mut builder = builder.port(relay.port).tls(tls).hello_name(name);
-        // One clock measures our waits, and it is not the library's: this bound is only its last resort.
-        builder = builder.timeout(Some(Duration::from_secs(PATIENCE.as_secs() * 3)));
-        if let Some((user, password)) = &relay.login {
-            builder = builder.credentials(Credentials::new(user.clone().into(), password.expose().clone()));
-        }
-        Ok(Self { transport: builder.build(), from })
+        let login = relay.login.as_ref();
+        Ok(Self {
+            host: relay.host.clone(),
+            port: relay.port,
+            tls,
+            credentials: login
+                .map(|(user, password)| Credentials::new(user.clone().into(), password.expose().clone())),
+            name: ClientId::Domain(from.email.domain().to_owned()),
+            from,
+        })
     }
 
     /// Hands one letter over.
@@ -137,17 +165,48 @@ impl Mailer {
     /// # Errors
     /// [`MailError`] when the relay has not taken it, or that is not known.
     pub async fn send(&self, errand: &Errand<'_>, clock: &Clock) -> Result<(), MailError> {
-        let message = self.letter(errand, clock.now())?;
-        let sent = clock.within(PATIENCE, self.transport.send(message)).await;
-        match sent {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(meaning(&error)),
-            Err(_) => Err(MailError::Timeout),
-        }
+        let to: Address = errand.to.parse().map_err(|_| MailError::Recipient(0))?;
+        let letter = self.letter(errand, to.clone(), clock.now())?.formatted();
+        let handed_over = clock.within(PATIENCE, self.hand_over(to, &letter)).await;
+        let mut relay = handed_over.unwrap_or(Err(MailError::Timeout))?;
+        // The letter is theirs now, however the goodbye goes.
+        let _ = clock.within(GOODBYE, relay.abort()).await;
+        Ok(())
     }
 
-    fn letter(&self, errand: &Errand<'_>, now: Timestamp) -> Result<Message, MailError> {
-        let to: Address = errand.to.parse().map_err(|_| MailError::Recipient(0))?;
+    /// Says every command itself, because what a refusal means depends on which one it answers.
+    async fn hand_over(&self, to: Address, letter: &[u8]) -> Result<AsyncSmtpConnection, MailError> {
+        let at = |stage| move |error: smtp::Error| meaning(&error, stage);
+        let mut relay = self.connect().await.map_err(at(Stage::Before))?;
+        let body = (!letter.is_ascii()).then_some(MailParameter::Body(MailBodyParameter::EightBitMime));
+        let from = Mail::new(Some(self.from.email.clone()), body.into_iter().collect());
+        relay.command(from).await.map_err(at(Stage::Before))?;
+        relay.command(Rcpt::new(to, Vec::new())).await.map_err(at(Stage::Recipient))?;
+        relay.command(Data).await.map_err(at(Stage::Letter))?;
+        relay.message(letter).await.map_err(at(Stage::Letter))?;
+        Ok(relay)
+    }
+
+    async fn connect(&self) -> Result<AsyncSmtpConnection, smtp::Error> {
+        // One clock measures our waits, and it is not the library's: this bound is only its last resort.
+        let bound = Some(Duration::from_secs(PATIENCE.as_secs() * 3));
+        let wrapped = match &self.tls {
+            Protected::Tls(tls) => Some(tls.clone()),
+            Protected::StartTls(_) | Protected::No => None,
+        };
+        let address = (&*self.host, self.port);
+        let mut relay =
+            AsyncSmtpConnection::connect_tokio1(address, bound, &self.name, wrapped, None).await?;
+        if let Protected::StartTls(tls) = &self.tls {
+            relay.starttls(tls.clone(), &self.name).await?;
+        }
+        if let Some(credentials) = &self.credentials {
+            relay.auth(DEFAULT_MECHANISMS, credentials).await?;
+        }
+        Ok(relay)
+    }
+
+    fn letter(&self, errand: &Errand<'_>, to: Address, now: Timestamp) -> Result<Message, MailError> {
         let id = errand.id.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let seconds = u64::try_from(now.unix_seconds()).unwrap_or_default();
         let mut message = Message::builder()
@@ -183,14 +242,36 @@ fn tls_to(relay: &Relay) -> Result<TlsParameters, MailerError> {
 }
 
 /// What an error of the library means; its text repeats what the relay said, so it is not kept.
-fn meaning(error: &lettre::transport::smtp::Error) -> MailError {
+fn meaning(error: &smtp::Error, stage: Stage) -> MailError {
     match error.status() {
-        Some(code) if is_about_mailbox(code) => MailError::Recipient(code.into()),
+        Some(code) if is_about_recipient(code, enhanced(error), stage) => MailError::Recipient(code.into()),
         Some(code) => MailError::Refused(code.into()),
         None if error.is_timeout() => MailError::Timeout,
         // The library calls it an error of the client's when a relay that must offer `STARTTLS` does not.
         None if error.is_tls() || error.is_client() => MailError::Unprotected,
         None => MailError::Unreachable,
+    }
+}
+
+/// Does a refusal say something about the recipient? The same codes are used for a sender that is not taken, and for a
+/// relay that takes nothing from us, which concern every letter.
+fn is_about_recipient(code: Code, enhanced: Option<(u16, u16)>, stage: Stage) -> bool {
+    // RFC 3463 §3: 1 is about addresses, of which 1.7 and 1.8 are about the sender's; 2 about mailboxes; 7 about policy.
+    let of_mailbox = matches!(enhanced, Some((1, 0..=6) | (2, _)));
+    match stage {
+        Stage::Before => false,
+        Stage::Recipient => is_about_mailbox(code) && !matches!(enhanced, Some((7, _) | (1, 7 | 8))),
+        Stage::Letter => is_about_mailbox(code) && of_mailbox,
+    }
+}
+
+/// Subject and detail of an enhanced status code (RFC 3463 §2), with which many replies begin.
+fn enhanced(error: &smtp::Error) -> Option<(u16, u16)> {
+    let text = error.source()?.to_string();
+    let mut parts = text.split_whitespace().next()?.split('.').map(|part| part.parse().ok());
+    match (parts.next(), parts.next(), parts.next(), parts.next()) {
+        (Some(Some(2 | 4 | 5)), Some(Some(subject)), Some(Some(detail)), None) => Some((subject, detail)),
+        _ => None,
     }
 }
 

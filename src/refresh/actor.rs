@@ -225,7 +225,11 @@ impl RefreshActor {
     fn note(&mut self, landing: &Landing) {
         let now = self.clock.monotonic();
         match landing {
-            Landing::Failed(WorkOsError::Transient { cause: Outage::RateLimited, retry_after, .. }) => {
+            Landing::Failed(WorkOsError::Transient {
+                cause: Outage::RateLimited | Outage::Quota,
+                retry_after,
+                ..
+            }) => {
                 self.breaker.failed(Failure::RateLimited, *retry_after, now);
             }
             Landing::Failed(WorkOsError::Transient { retry_after, .. }) => {

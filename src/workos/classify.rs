@@ -16,6 +16,8 @@ use crate::workos::one_time::id_of;
 /// The one refusal that comes without a word: the organization asked for wants its own sign-in
 /// (<https://workos.com/docs/reference/authkit/authentication-errors/sso-required>).
 const SSO_IN_PROSE: &str = "Must use SSO for selected organization";
+/// The word for a limit that holds for the day.
+const QUOTA: &str = "daily_quota_exceeded";
 /// Connections that are kept of those that would do.
 const MAX_CONNECTIONS: usize = 16;
 /// Longest `pending_authentication_token` that is kept; WorkOS' own are about 30 bytes.
@@ -36,6 +38,7 @@ pub(super) fn refusal(reply: &Reply) -> WorkOsError {
         request_id: reply.request_id.clone(),
     };
     match reply.status {
+        429 if is_quota(&reply.body) => return transient(Outage::Quota),
         429 => return transient(Outage::RateLimited),
         400..=407 | 409..=499 => {}
         status => return transient(Outage::Status(status)),
@@ -54,9 +57,15 @@ pub(super) fn refusal(reply: &Reply) -> WorkOsError {
         Meaning::Mfa => step_up(StepUpKind::Mfa),
         Meaning::Organization => step_up(StepUpKind::Organization),
         Meaning::EmailVerification => step_up(StepUpKind::EmailVerification),
+        Meaning::Hosted => step_up(StepUpKind::Hosted),
         Meaning::Personal => WorkOsError::Rejected(Rejection::Other(code)),
         Meaning::Credentials => WorkOsError::Misconfigured(credentials(reply, code)),
-        Meaning::Ours => fault(code),
+        Meaning::Ours => match parameter(&body) {
+            Some(Parameter::Email) => WorkOsError::Rejected(Rejection::Other(ErrorCode::EMAIL)),
+            Some(Parameter::RedirectUri) => fault(ErrorCode::REDIRECT_URI),
+            None => fault(code),
+        },
+        Meaning::Busy if code.as_str() == QUOTA => transient(Outage::Quota),
         Meaning::Busy => transient(Outage::RateLimited),
     }
 }
@@ -85,6 +94,37 @@ fn word(body: &Map<String, Value>) -> (ErrorCode, Meaning) {
         Some(SSO_IN_PROSE) => look_up("sso_required"),
         Some(_) | None => (ErrorCode::ABSENT, Meaning::Ours),
     })
+}
+
+fn is_quota(body: &[u8]) -> bool {
+    let document: Option<Value> = serde_json::from_slice(body).ok();
+    document.as_ref().and_then(Value::as_object).is_some_and(|body| word(body).0.as_str() == QUOTA)
+}
+
+/// What of our request a refusal is about.
+enum Parameter {
+    Email,
+    RedirectUri,
+}
+
+/// The one parameter that a refusal names, in a list of faults or in prose. Nothing of the text is kept: it repeats
+/// what was sent.
+fn parameter(body: &Map<String, Value>) -> Option<Parameter> {
+    let faults = body.get("errors").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let names = |fault: &Value, name: &str| {
+        ["field", "code"].iter().filter_map(|key| fault.get(key)?.as_str()).any(|text| text.contains(name))
+    };
+    let prose = ["code", "error", "message", "error_description"].iter();
+    let told = prose.filter_map(|key| body.get(*key)?.as_str()).any(|text| {
+        let text = text.to_ascii_lowercase();
+        text.contains("redirect_uri") || text.contains("redirect uri")
+    });
+    if told || faults.iter().any(|fault| names(fault, "redirect_uri")) {
+        Some(Parameter::RedirectUri)
+    } else {
+        let email = !faults.is_empty() && faults.iter().all(|fault| names(fault, "email"));
+        email.then_some(Parameter::Email)
+    }
 }
 
 fn step_up(body: &Map<String, Value>, kind: StepUpKind, code: ErrorCode) -> StepUp {
@@ -132,6 +172,7 @@ fn continuation(body: &Map<String, Value>) -> Option<Continuation> {
             .collect(),
         challenge: id_of(inside("authentication_challenge")),
         organizations: list("organizations").filter_map(choice).take(MAX_ORGANIZATIONS).collect(),
+        verification: id_of(body.get("email_verification_id")),
     })
 }
 
@@ -198,12 +239,15 @@ mod tests {
             ("organization_not_found", Kind::StepUp(StepUpKind::Organization)),
             ("organization_of_tomorrow", Kind::StepUp(StepUpKind::Organization)),
             ("email_verification_required", Kind::StepUp(StepUpKind::EmailVerification)),
+            ("radar_email_challenge", Kind::StepUp(StepUpKind::Hosted)),
+            ("radar_of_tomorrow", Kind::StepUp(StepUpKind::Hosted)),
+            ("passkey_progressive_enrollment", Kind::StepUp(StepUpKind::Hosted)),
             ("access_denied", Kind::Other),
             ("invitation_invalid", Kind::Other),
             ("invalid_client", Kind::Credentials),
             ("unauthorized_client", Kind::Credentials),
             ("too_many_requests", Kind::Outage(Outage::RateLimited)),
-            ("daily_quota_exceeded", Kind::Outage(Outage::RateLimited)),
+            ("daily_quota_exceeded", Kind::Outage(Outage::Quota)),
         ] {
             for status in [400, 401, 403, 404, 409, 422] {
                 let code = json!({"code": word, "message": "x"}).to_string();
@@ -232,9 +276,32 @@ mod tests {
     }
 
     #[test]
+    fn the_parameter_that_is_refused_is_told_from_the_others() {
+        let faults = |field: &str| json!({"code": "invalid_request_parameters", "message": "x", "errors": [{"code": "invalid", "field": field}]});
+        let code = |body: &Value| match refusal(&reply(422, &body.to_string())) {
+            WorkOsError::Rejected(Rejection::Other(code))
+            | WorkOsError::Misconfigured(Misconfiguration::Refused { code, .. }) => code,
+            other @ (WorkOsError::Rejected(_)
+            | WorkOsError::Transient { .. }
+            | WorkOsError::Misconfigured(_)) => {
+                panic!("{other:?}")
+            }
+        };
+        assert_eq!(code(&faults("email")), ErrorCode::EMAIL);
+        assert_eq!(code(&faults("redirect_uri")), ErrorCode::REDIRECT_URI);
+        assert_eq!(code(&faults("expires_in")).as_str(), "invalid_request_parameters");
+        let said = json!({"message": "Redirect URI 'https://canary.example' is not registered."});
+        assert_eq!(code(&said), ErrorCode::REDIRECT_URI);
+        assert_eq!(code(&json!({"code": "invalid_redirect_uri"})), ErrorCode::REDIRECT_URI);
+        assert_eq!(code(&json!({"message": "an email"})), ErrorCode::ABSENT);
+    }
+
+    #[test]
     fn a_status_of_distress_goes_before_any_word() {
         let body = json!({"error": "invalid_grant"}).to_string();
         assert_eq!(kind(429, &body), Kind::Outage(Outage::RateLimited));
+        let body = json!({"code": QUOTA, "message": "x"}).to_string();
+        assert_eq!(kind(429, &body), Kind::Outage(Outage::Quota));
         for status in [408, 500, 501, 502, 503, 504, 520, 599, 302, 101, 999] {
             assert_eq!(kind(status, &body), Kind::Outage(Outage::Status(status)));
         }

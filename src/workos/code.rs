@@ -14,6 +14,16 @@ impl ErrorCode {
     pub const UNRECOGNISED: Self = Self("unrecognised");
     /// The answer has no word.
     pub const ABSENT: Self = Self("no_code");
+    /// The redirect URI is not one that WorkOS knows for us, in whichever words.
+    pub const REDIRECT_URI: Self = Self("redirect_uri_refused");
+    /// The e-mail address is not one that WorkOS takes.
+    pub const EMAIL: Self = Self("email_refused");
+    /// This way to sign in is switched off, or not permitted.
+    pub const METHOD: Self = Self("authentication_method_not_allowed");
+
+    /// A word for the tests of other folders.
+    #[cfg(test)]
+    pub(crate) const PENDING_OVER: Self = Self("invalid_pending_authentication_token");
 
     /// The word.
     #[must_use]
@@ -41,6 +51,8 @@ pub(super) enum Meaning {
     Organization,
     /// The person must prove their address.
     EmailVerification,
+    /// Another step, which only WorkOS' own pages know to take.
+    Hosted,
     /// This person or attempt, and no step that we could lead to.
     Personal,
     /// Our API key or client id.
@@ -60,6 +72,7 @@ pub(super) fn look_up(word: &str) -> (ErrorCode, Meaning) {
         Some((name, meaning)) => (ErrorCode(name), *meaning),
         None if word.starts_with("mfa_") => (ErrorCode("mfa_other"), Meaning::Mfa),
         None if word.starts_with("organization_") => (ErrorCode("organization_other"), Meaning::Organization),
+        None if word.starts_with("radar_") => (ErrorCode("radar_other"), Meaning::Hosted),
         None => (ErrorCode::UNRECOGNISED, Meaning::Ours),
     }
 }
@@ -79,13 +92,13 @@ const KNOWN: &[(&str, Meaning)] = &[
     ("organization_not_authorized", Meaning::Organization),
     ("email_verification_required", Meaning::EmailVerification),
     ("access_denied", Meaning::Personal),
-    ("application_consent_required", Meaning::Personal),
+    ("application_consent_required", Meaning::Hosted),
     ("authentication_method_not_allowed", Meaning::Personal),
     ("authorization_pending", Meaning::Personal),
     ("code_challenge_not_found", Meaning::Personal),
     ("email_password_auth_disabled", Meaning::Personal),
     ("expired_token", Meaning::Personal),
-    ("extra_attributes_required", Meaning::Personal),
+    ("extra_attributes_required", Meaning::Hosted),
     ("invalid_connection", Meaning::Personal),
     ("invalid_credentials", Meaning::Personal),
     ("invalid_link_authorization_code", Meaning::Personal),
@@ -97,17 +110,17 @@ const KNOWN: &[(&str, Meaning)] = &[
     ("one_time_code_expired", Meaning::Personal),
     ("one_time_code_previously_used", Meaning::Personal),
     ("one_time_code_too_many_attempts", Meaning::Personal),
-    ("passkey_progressive_enrollment", Meaning::Personal),
-    ("phone_number_required", Meaning::Personal),
-    ("radar_challenge", Meaning::Personal),
-    ("radar_email_challenge", Meaning::Personal),
-    ("radar_sign_up_challenge", Meaning::Personal),
-    ("radar_sms_challenge", Meaning::Personal),
-    ("radar_sms_sign_in_challenge", Meaning::Personal),
+    ("passkey_progressive_enrollment", Meaning::Hosted),
+    ("phone_number_required", Meaning::Hosted),
+    ("radar_challenge", Meaning::Hosted),
+    ("radar_email_challenge", Meaning::Hosted),
+    ("radar_sign_up_challenge", Meaning::Hosted),
+    ("radar_sms_challenge", Meaning::Hosted),
+    ("radar_sms_sign_in_challenge", Meaning::Hosted),
     ("sign_up_not_allowed", Meaning::Personal),
     ("slow_down", Meaning::Personal),
     ("user_mismatch", Meaning::Personal),
-    ("verification_id_required", Meaning::Personal),
+    ("verification_id_required", Meaning::Hosted),
     ("invalid_client", Meaning::Credentials),
     ("unauthorized_client", Meaning::Credentials),
     ("entity_not_found", Meaning::Ours),
@@ -157,6 +170,7 @@ mod tests {
         assert_eq!(look_up("mfa_of_tomorrow").1, Meaning::Mfa);
         assert_eq!(look_up("organization_of_tomorrow").1, Meaning::Organization);
         assert_eq!(look_up("organization_of_tomorrow").0.as_str(), "organization_other");
+        assert_eq!(look_up("radar_of_tomorrow").1, Meaning::Hosted);
     }
 
     #[test]

@@ -100,6 +100,9 @@ pub enum Outage {
     /// Too many requests (RFC 6585 §4).
     #[error("too many requests")]
     RateLimited,
+    /// What WorkOS gives in a day is used up: no short wait helps.
+    #[error("the daily quota is used up")]
+    Quota,
     /// A status that speaks of WorkOS' own trouble, or of none that we know.
     #[error("status {0}")]
     Status(u16),
@@ -125,6 +128,7 @@ impl Outage {
             Self::Timeout => "timeout",
             Self::Broken => "broken",
             Self::RateLimited => "rate_limited",
+            Self::Quota => "quota",
             Self::Status(_) => "status",
             Self::Unreadable(_) => "unreadable",
             Self::TooLarge => "too_large",

@@ -11,8 +11,7 @@ use crate::auth::secret::Secret;
 use crate::auth::time::Span;
 use crate::workos::error::{Outage, WorkOsError};
 use crate::workos::http::{Call, Reply};
-use crate::workos::one_time::is_document;
-use crate::workos::{BuildError, WorkOs, classify, endpoint, wire};
+use crate::workos::{BuildError, WorkOs, classify, endpoint, one_time, wire};
 
 /// Longest id of a passwordless session that is put into an address.
 const MAX_ID_BYTES: usize = 128;
@@ -91,10 +90,7 @@ impl WorkOs {
         }
         let json = wire::body(&wire::Nothing {});
         let reply = self.send(Call::PostAs { url: &url, json, api_key: &self.0.api_key }).await?;
-        if !reply.is_success() {
-            return Err(classify::refusal(&reply));
-        }
-        if is_document(&reply) { Ok(()) } else { Err(unreadable(&reply)) }
+        if reply.is_success() { one_time::said_yes(&reply) } else { Err(classify::refusal(&reply)) }
     }
 
     /// Exchanges the code of a link for the profile of whoever followed it. Sent once: a code serves once. A profile

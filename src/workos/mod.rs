@@ -25,6 +25,7 @@ pub use crate::workos::settings::{BuildError, EndUser, Settings};
 
 mod classify;
 mod code;
+pub mod concern;
 pub mod error;
 mod events;
 mod http;

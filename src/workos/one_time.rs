@@ -11,6 +11,7 @@ use url::Url;
 use crate::auth::identity::{OrganizationId, UserId};
 use crate::auth::secret::Secret;
 use crate::auth::session::Tokens;
+use crate::auth::sign_in::Whose;
 use crate::workos::error::Outage;
 use crate::workos::http::{Call, Reply};
 use crate::workos::{EndUser, WorkOs, WorkOsError, classify, wire};
@@ -21,7 +22,7 @@ const MAX_ID_BYTES: usize = 255;
 const MAX_SETUP_BYTES: usize = 1_024;
 
 /// What a person gives for tokens.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Proof {
     /// The code that was mailed to an address.
     MagicCode {
@@ -80,12 +81,34 @@ impl WorkOs {
         let url = self.beside(&["magic_auth"]);
         let invitation_token = invitation.map(|token| token.expose().as_str());
         let json = wire::body(&wire::NewCode { email: email.expose(), invitation_token });
-        let reply = self.post(&url, json).await?;
-        if is_document(&reply) {
-            Ok(())
-        } else {
-            Err(WorkOsError::transient(Outage::Unreadable(reply.status)))
+        said_yes(&self.post(&url, json).await?)
+    }
+
+    /// Has WorkOS mail another code that proves a person's address
+    /// (<https://workos.com/docs/reference/authkit/email-verification>). Where the person is not known, WorkOS is asked
+    /// whose the code before was; what it tells of that code is not kept.
+    ///
+    /// # Errors
+    /// [`WorkOsError`].
+    pub async fn send_verification(&self, whose: &Whose) -> Result<(), WorkOsError> {
+        let user = match whose {
+            Whose::Person(user) => user.clone(),
+            Whose::Verification(id) => self.verified_person(id).await?,
+        };
+        let url = self.beside(&["users", user.as_str(), "email_verification", "send"]);
+        said_yes(&self.post(&url, Bytes::from_static(b"{}")).await?)
+    }
+
+    async fn verified_person(&self, verification: &str) -> Result<UserId, WorkOsError> {
+        let url = self.beside(&["email_verification", verification]);
+        let reply = self.send(Call::GetAs { url: &url, api_key: &self.0.api_key }).await?;
+        if !reply.is_success() {
+            return Err(classify::refusal(&reply));
         }
+        let document: Option<Value> = serde_json::from_slice(&reply.body).ok();
+        let user = document.as_ref().and_then(|document| document.get("user_id")?.as_str());
+        let user = user.and_then(|id| UserId::parse(id).ok());
+        user.ok_or(WorkOsError::transient(Outage::Unreadable(reply.status)))
     }
 
     /// Gives a proof for tokens. Sent once: codes and tokens serve once.
@@ -93,6 +116,7 @@ impl WorkOs {
     /// # Errors
     /// [`WorkOsError`]; a step-up in it says how to go on.
     pub async fn redeem(&self, proof: &Proof, end_user: &EndUser) -> Result<Tokens, WorkOsError> {
+        self.expect_keys().await?;
         let grant = match proof {
             Proof::MagicCode { email, code, invitation } => wire::Grant::MagicAuth {
                 email: email.expose(),
@@ -161,10 +185,13 @@ impl WorkOs {
     }
 }
 
-/// Is it a document of WorkOS' at all? Something between us may answer with a page and call it good; whoever waited
-/// for a mail then would wait for ever.
-pub(super) fn is_document(reply: &Reply) -> bool {
-    serde_json::from_slice(&reply.body).is_ok_and(|document: Value| document.is_object())
+/// Did WorkOS itself answer? A page that something on the way made is no promise that a mail leaves. Nothing of what
+/// the answer holds is kept: a code stands in it.
+pub(super) fn said_yes(reply: &Reply) -> Result<(), WorkOsError> {
+    match serde_json::from_slice::<Value>(&reply.body) {
+        Ok(Value::Object(_)) => Ok(()),
+        Ok(_) | Err(_) => Err(WorkOsError::transient(Outage::Unreadable(reply.status))),
+    }
 }
 
 fn enrolment(reply: &Reply) -> Option<Enrolment> {

@@ -68,6 +68,7 @@ const fn is_lost(outcome: &Result<Reply, Outage>) -> bool {
             | Outage::Connect
             | Outage::Certificate
             | Outage::RateLimited
+            | Outage::Quota
             | Outage::Status(_)
             | Outage::Unreadable(_)
             | Outage::TooLarge

@@ -40,6 +40,8 @@ pub struct Continuation {
     pub challenge: Option<Box<str>>,
     /// The organizations to choose from.
     pub organizations: Vec<Choice>,
+    /// The code by mail that proves the address, as WorkOS calls it (`email_verification_…`).
+    pub verification: Option<Box<str>>,
 }
 
 impl StepUp {
@@ -68,6 +70,8 @@ pub enum StepUpKind {
     Organization,
     /// Prove that the address is theirs.
     EmailVerification,
+    /// A step that only WorkOS' own pages know to take: a challenge of Radar, a consent, a passkey to set up.
+    Hosted,
 }
 
 /// An SSO connection at WorkOS (`conn_…`).

@@ -16,7 +16,7 @@ const SESSIONS: &str = "/passwordless/sessions";
 const TOKEN: &str = "/sso/token";
 const ADA: &str = "ada@example.com";
 
-fn builder() -> Builder {
+pub(crate) fn builder() -> Builder {
     World::builder().config("[sign_in]\nmethods = [\"authkit\", \"magic_link\"]").seed(|seed| {
         for client in &mut seed.clients {
             for origin in ["http://app.localhost", "https://app.example.com"] {
@@ -26,12 +26,12 @@ fn builder() -> Builder {
     })
 }
 
-fn mailing() -> (World, Mailbox) {
+pub(crate) fn mailing() -> (World, Mailbox) {
     let mailbox = Mailbox::start(Way::Plain);
     (builder().config(&mailbox.config()).start(), mailbox)
 }
 
-fn ask(browser: &Browser, email: &str, return_to: &str) -> Response {
+pub(crate) fn ask(browser: &Browser, email: &str, return_to: &str) -> Response {
     browser.submit(ASK, &[("email", email), ("return_to", return_to)]).send()
 }
 
@@ -43,28 +43,28 @@ fn ada_asks(browser: &Browser, mailbox: &Mailbox) -> Letter {
 }
 
 /// Opens a link as a mail program in the browser does: from another site.
-fn open(browser: &Browser, link: &str) -> Response {
+pub(crate) fn open(browser: &Browser, link: &str) -> Response {
     browser.visit(link).from_site("https://mail.example.org").send()
 }
 
 /// What the button of the page sends.
-fn button(page: &Response) -> String {
+pub(crate) fn button(page: &Response) -> String {
     let text = page.text();
     let form = text.split("name=\"link\" value=\"").nth(1).unwrap_or_else(|| panic!("no button: {text}"));
     form.split('"').next().unwrap().to_owned()
 }
 
-fn press(browser: &Browser, page: &Response) -> Visit {
+pub(crate) fn press(browser: &Browser, page: &Response) -> Visit {
     browser.submit(OPEN, &[("link", &button(page))]).go()
 }
 
-fn session(browser: &Browser) -> Option<Value> {
+pub(crate) fn session(browser: &Browser) -> Option<Value> {
     let answer = browser.fetch("/auth/session").send();
     (answer.status == 200).then(|| answer.json())
 }
 
 /// The links that WorkOS has mailed.
-fn at_workos(world: &World) -> Vec<String> {
+pub(crate) fn at_workos(world: &World) -> Vec<String> {
     let inbox = world.workos.control("GET", "inbox", None);
     let mails = inbox["mails"].as_array().unwrap();
     mails.iter().map(|mail| mail["link"].as_str().unwrap().to_owned()).collect()

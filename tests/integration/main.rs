@@ -57,6 +57,7 @@ mod streams;
 mod support;
 mod trusted_proxies;
 mod upstreams;
+mod ways_in;
 mod web_socket_endings;
 mod web_sockets;
 mod workos_catalogue;

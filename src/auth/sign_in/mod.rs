@@ -25,7 +25,9 @@ pub mod step;
 
 pub use crate::auth::sign_in::authorize::{AuthorizeRequest, Hints, ScreenHint, Selector, authorize_url};
 pub use crate::auth::sign_in::callback::{Callback, ErrorCode, finish};
-pub use crate::auth::sign_in::own::{Choice, OWN_ATTEMPT_LIFETIME, OwnAttempt, OwnStep, StepId};
+pub use crate::auth::sign_in::own::{
+    Challenge, Choice, OWN_ATTEMPT_LIFETIME, OwnAttempt, OwnStep, StepId, Whose,
+};
 pub use crate::auth::sign_in::recent::{Event, Recent, Recognised};
 pub use crate::auth::sign_in::step::Step;
 

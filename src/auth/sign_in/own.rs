@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use crate::auth::cookie::names::OurCookie;
 use crate::auth::cookie::read::RequestCookies;
 use crate::auth::entropy::Entropy;
-use crate::auth::identity::OrganizationId;
+use crate::auth::identity::{OrganizationId, UserId};
 use crate::auth::return_to::ReturnTo;
 use crate::auth::sealed_cookie::{MAX_SHORT_BYTES, SealContext, SealedCookie};
 use crate::auth::secret::Secret;
@@ -33,6 +33,9 @@ mod tag {
     /// An id, and the name under the next tag; there may be several of the two.
     pub(super) const CHOICE: u8 = 9;
     pub(super) const CHOICE_NAME: u8 = 10;
+    pub(super) const PERSON: u8 = 11;
+    pub(super) const VERIFICATION: u8 = 12;
+    pub(super) const FACTOR: u8 = 13;
 }
 
 /// Tells one step of one attempt from all others: 16 random bytes.
@@ -64,6 +67,8 @@ pub enum OwnStep {
     EmailVerification {
         /// The token.
         token: Secret<String>,
+        /// For whom another code can be had, if that is known.
+        whose: Option<Whose>,
     },
     /// The first code of an authenticator that is being set up.
     Enrolment {
@@ -79,7 +84,7 @@ pub enum OwnStep {
         /// The token.
         token: Secret<String>,
         /// The challenge that the code answers.
-        challenge: Box<str>,
+        challenge: Challenge,
     },
     /// The choice of an organization.
     Organization {
@@ -88,6 +93,24 @@ pub enum OwnStep {
         /// What there is to choose from, as far as there was room for it.
         choices: Vec<Choice>,
     },
+}
+
+/// A challenge of an authenticator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Challenge {
+    /// It has begun, under this id.
+    Begun(Box<str>),
+    /// It could not be begun so far; the authenticator has this id.
+    ToBegin(Box<str>),
+}
+
+/// Whose address is to be proved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Whose {
+    /// This person's.
+    Person(UserId),
+    /// Of whom this code was for (`email_verification_…`).
+    Verification(Box<str>),
 }
 
 /// An organization that can be chosen.
@@ -100,6 +123,12 @@ pub struct Choice {
 }
 
 impl OwnAttempt {
+    /// Is it the sign-in of this address? Case plays no part, as in mail.
+    #[must_use]
+    pub fn is_of(&self, email: &str) -> bool {
+        self.email.expose().to_lowercase() == email.trim().to_lowercase()
+    }
+
     /// The content of [`OurCookie::Pending`], to be set for
     /// [`OWN_ATTEMPT_LIFETIME`]. Choices that there is no room for are left out; `None` when the rest does not fit into
     /// one cookie either.
@@ -173,7 +202,14 @@ impl OwnAttempt {
         }
         match &self.step {
             OwnStep::Code => {}
-            OwnStep::EmailVerification { token } => writer.text(tag::TOKEN, token.expose())?,
+            OwnStep::EmailVerification { token, whose } => {
+                writer.text(tag::TOKEN, token.expose())?;
+                match whose {
+                    Some(Whose::Person(user)) => writer.text(tag::PERSON, user.as_str())?,
+                    Some(Whose::Verification(id)) => writer.text(tag::VERIFICATION, id)?,
+                    None => {}
+                }
+            }
             OwnStep::Enrolment { token, challenge, setup } => {
                 writer.text(tag::TOKEN, token.expose())?;
                 writer.text(tag::CHALLENGE, challenge)?;
@@ -181,7 +217,10 @@ impl OwnAttempt {
             }
             OwnStep::Totp { token, challenge } => {
                 writer.text(tag::TOKEN, token.expose())?;
-                writer.text(tag::CHALLENGE, challenge)?;
+                match challenge {
+                    Challenge::Begun(id) => writer.text(tag::CHALLENGE, id)?,
+                    Challenge::ToBegin(factor) => writer.text(tag::FACTOR, factor)?,
+                }
             }
             OwnStep::Organization { token, choices: all } => {
                 writer.text(tag::TOKEN, token.expose())?;
@@ -199,13 +238,13 @@ impl OwnAttempt {
         let secret = |tag| fields.text(tag).map(|text| Secret::new(text.to_owned()));
         let step = match kind {
             1 => OwnStep::Code,
-            2 => OwnStep::EmailVerification { token: secret(tag::TOKEN)? },
+            2 => OwnStep::EmailVerification { token: secret(tag::TOKEN)?, whose: fields.whose()? },
             3 => OwnStep::Enrolment {
                 token: secret(tag::TOKEN)?,
                 challenge: fields.text(tag::CHALLENGE)?.into(),
                 setup: secret(tag::SETUP)?,
             },
-            4 => OwnStep::Totp { token: secret(tag::TOKEN)?, challenge: fields.text(tag::CHALLENGE)?.into() },
+            4 => OwnStep::Totp { token: secret(tag::TOKEN)?, challenge: fields.challenge()? },
             5 => OwnStep::Organization { token: secret(tag::TOKEN)?, choices: fields.choices()? },
             _ => return None,
         };
@@ -225,6 +264,18 @@ impl OwnAttempt {
 }
 
 impl OwnStep {
+    /// The word for it in the fields of its page, by which a page of another step is told.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Code => "code",
+            Self::EmailVerification { .. } => "email_verification",
+            Self::Enrolment { .. } => "enrolment",
+            Self::Totp { .. } => "totp",
+            Self::Organization { .. } => "organization",
+        }
+    }
+
     const fn kind(&self) -> u8 {
         match self {
             Self::Code => 1,
@@ -266,6 +317,19 @@ impl<'a> Fields<'a> {
 
     fn text(&self, tag: u8) -> Option<&'a str> {
         self.0.iter().find(|(found, _)| *found == tag).map(|(_, text)| *text)
+    }
+
+    fn challenge(&self) -> Option<Challenge> {
+        let begun = self.text(tag::CHALLENGE).map(|id| Challenge::Begun(id.into()));
+        begun.or_else(|| Some(Challenge::ToBegin(self.text(tag::FACTOR)?.into())))
+    }
+
+    fn whose(&self) -> Option<Option<Whose>> {
+        Some(match (self.text(tag::PERSON), self.text(tag::VERIFICATION)) {
+            (Some(user), _) => Some(Whose::Person(UserId::parse(user).ok()?)),
+            (None, Some(id)) => Some(Whose::Verification(id.into())),
+            (None, None) => None,
+        })
     }
 
     fn choices(&self) -> Option<Vec<Choice>> {
@@ -313,9 +377,15 @@ mod tests {
         let token = || secret("canary-token");
         vec![
             OwnStep::Code,
-            OwnStep::EmailVerification { token: token() },
+            OwnStep::EmailVerification { token: token(), whose: None },
+            OwnStep::EmailVerification {
+                token: token(),
+                whose: UserId::parse("user_1").ok().map(Whose::Person),
+            },
+            OwnStep::EmailVerification { token: token(), whose: Some(Whose::Verification("e_1".into())) },
             OwnStep::Enrolment { token: token(), challenge: "c".into(), setup: secret("otpauth://x") },
-            OwnStep::Totp { token: token(), challenge: "auth_challenge_1".into() },
+            OwnStep::Totp { token: token(), challenge: Challenge::Begun("auth_challenge_1".into()) },
+            OwnStep::Totp { token: token(), challenge: Challenge::ToBegin("auth_factor_1".into()) },
             OwnStep::Organization { token: token(), choices: vec![choice(1), choice(2)] },
             OwnStep::Organization { token: token(), choices: vec![] },
         ]
@@ -382,9 +452,9 @@ mod tests {
         let (kept, _) = open(&sealing, &sealed(&sealing, &attempt(many)), NOW).unwrap();
         let OwnStep::Organization { choices, .. } = kept.step else { unreachable!() };
         assert!((50..500).contains(&choices.len()), "{}", choices.len());
-        let huge = attempt(OwnStep::EmailVerification { token: secret(&"t".repeat(3_000)) });
+        let huge = attempt(OwnStep::EmailVerification { token: secret(&"t".repeat(3_000)), whose: None });
         assert_eq!(huge.seal(&sealing.context(), Entropy::from_bytes([7; 28]), NOW), None);
-        let huge = attempt(OwnStep::EmailVerification { token: secret(&"t".repeat(70_000)) });
+        let huge = attempt(OwnStep::EmailVerification { token: secret(&"t".repeat(70_000)), whose: None });
         assert_eq!(huge.seal(&sealing.context(), Entropy::from_bytes([7; 28]), NOW), None);
     }
 
@@ -396,7 +466,9 @@ mod tests {
         assert_eq!(attempt.email.expose(), golden.text_of("email"));
         assert_eq!(attempt.return_to.to_stored(), golden.text_of("return_to"));
         assert_eq!(attempt.remembered, Remembered::No);
-        let OwnStep::Totp { token, challenge } = &attempt.step else { unreachable!() };
+        let OwnStep::Totp { token, challenge: Challenge::Begun(challenge) } = &attempt.step else {
+            unreachable!()
+        };
         assert_eq!(
             (token.expose().as_str(), &**challenge),
             (golden.text_of("token"), golden.text_of("challenge"))

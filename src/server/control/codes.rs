@@ -1,22 +1,25 @@
 //! Codes by mail and what people give for tokens with them: the calls to WorkOS behind the sign-in on our own page.
 //! Part of the [control runtime's desk](crate::server::control): bounded in number, for each address and for each
-//! client, and each step of an attempt is taken once.
+//! client, and each step of an attempt is taken once ([`Steps`]).
 //!
 //! Whether an address gets a code is not to be learnt here. A refusal is answered like a mail that was sent, and
-//! not sooner: after as long as one of the latest that were.
+//! not sooner ([`Discretion`]).
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 
 use tokio::sync::oneshot;
 
 use crate::auth::identity::UserId;
 use crate::auth::secret::Secret;
 use crate::auth::session::Tokens;
-use crate::auth::sign_in::StepId;
+use crate::auth::sign_in::{StepId, Whose};
 use crate::auth::time::Span;
 use crate::clock::{Clock, Moment};
+use crate::server::control::discretion::{Discretion, Manner};
 use crate::server::control::limits::Limits;
-use crate::workos::error::{Misconfiguration, Outage};
+use crate::server::control::steps::Steps;
+use crate::workos::concern::{self, Concern, Others};
+use crate::workos::error::Outage;
 use crate::workos::one_time::{Enrolment, Proof};
 use crate::workos::{EndUser, WorkOs, WorkOsError};
 
@@ -31,10 +34,6 @@ const TRIES_PER_ADDRESS: u32 = 10;
 /// The same for one client, behind which there may be a whole office.
 const SENDS_PER_CLIENT: u32 = 10;
 const TRIES_PER_CLIENT: u32 = 30;
-/// Steps that are remembered as taken; each is worth nothing after half an hour anyway.
-const SPENT: usize = 10_000;
-/// Mails of which it is remembered how long WorkOS took for them.
-const DURATIONS: usize = 32;
 /// How long whoever is turned away for lack of room is asked to wait.
 const BUSY: Span = Span::from_secs(5);
 
@@ -47,6 +46,8 @@ pub(crate) enum Sent {
     TooMany(Option<Span>),
     /// None could be sent to anybody.
     Unavailable(Option<Span>),
+    /// None can be sent to anybody until the operator has mended it.
+    Misconfigured,
 }
 
 /// What became of a proof.
@@ -58,6 +59,8 @@ pub(crate) enum Redeemed {
     TooMany(Span),
     /// This step of this attempt was taken before, or is being taken.
     Spent,
+    /// Too many wrong codes were given for this mail.
+    Exhausted,
     /// WorkOS gave none.
     Refused(WorkOsError),
 }
@@ -71,13 +74,32 @@ pub(crate) struct Applicant {
     pub(crate) end_user: EndUser,
 }
 
-/// A call.
+/// What is asked for.
 #[derive(Debug)]
-pub(super) enum Job {
-    Send(Applicant, Option<Secret<String>>, oneshot::Sender<Sent>),
+pub(super) enum Asked {
+    Send(Applicant, Mail, oneshot::Sender<Sent>),
     Redeem(Applicant, StepId, Proof, oneshot::Sender<Redeemed>),
     Enrol(Enrol, oneshot::Sender<Result<Enrolment, WorkOsError>>),
     Challenge(Box<str>, oneshot::Sender<Result<Box<str>, WorkOsError>>),
+}
+
+/// A call that is to be made.
+#[derive(Debug)]
+pub(super) enum Job {
+    Send(Secret<String>, Mail, oneshot::Sender<Sent>),
+    /// Who waits for it is known to [`Steps`].
+    Redeem(EndUser, StepId, Proof),
+    Enrol(Enrol, oneshot::Sender<Result<Enrolment, WorkOsError>>),
+    Challenge(Box<str>, oneshot::Sender<Result<Box<str>, WorkOsError>>),
+}
+
+/// A code that is to be mailed.
+#[derive(Debug)]
+pub(crate) enum Mail {
+    /// The one that somebody signs in with, on the way of this invitation if there is one.
+    SignIn(Option<Secret<String>>),
+    /// One more of those that prove the address.
+    Verification(Whose),
 }
 
 /// An authenticator to set up.
@@ -98,9 +120,9 @@ pub(super) enum Done {
     Nothing,
     /// A mail was sent, which took so long.
     Mailed(Span),
-    /// The step was not taken after all. Whoever tried is told once it can be tried again, because programs are
-    /// quick.
-    StillOpen(StepId, oneshot::Sender<Redeemed>, WorkOsError),
+    /// WorkOS has looked at the proof of a step. Whoever tried is told once it is known whether it can be tried again,
+    /// because programs are quick.
+    Tried(StepId, Box<Result<Tokens, WorkOsError>>),
 }
 
 /// The calls that are made, those that wait, and what is counted.
@@ -110,8 +132,8 @@ pub(super) struct Codes {
     waiting: VecDeque<Job>,
     sends: Limits,
     tries: Limits,
-    spent: Spent,
-    durations: VecDeque<Span>,
+    steps: Steps,
+    discretion: Discretion,
 }
 
 impl Default for Codes {
@@ -121,93 +143,81 @@ impl Default for Codes {
             waiting: VecDeque::new(),
             sends: Limits::new(SENDS_PER_ADDRESS, SENDS_PER_CLIENT, MINUTE),
             tries: Limits::new(TRIES_PER_ADDRESS, TRIES_PER_CLIENT, MINUTE),
-            spent: Spent::default(),
-            durations: VecDeque::new(),
+            steps: Steps::default(),
+            discretion: Discretion::default(),
         }
     }
 }
 
 impl Codes {
     /// Takes a call in, unless there were too many of its kind; whoever asked is told so.
-    pub(super) fn take(&mut self, job: Job, now: Moment) {
+    pub(super) fn take(&mut self, job: Asked, now: Moment) {
         let full = self.waiting.len() >= WAITING;
         let job = match job {
-            Job::Send(applicant, invitation, answer) => {
+            Asked::Send(applicant, mail, answer) => {
                 match self.sends.admit(applicant.email.expose(), applicant.end_user.ip, now) {
                     Err(wait) => return tell(answer, Sent::TooMany(Some(wait))),
                     Ok(()) if full => return tell(answer, Sent::Unavailable(Some(BUSY))),
-                    Ok(()) => Job::Send(applicant, invitation, answer),
+                    Ok(()) => Job::Send(applicant.email, mail, answer),
                 }
             }
-            Job::Redeem(applicant, step, proof, answer) => {
+            Asked::Redeem(applicant, step, proof, answer) => {
                 match self.tries.admit(applicant.email.expose(), applicant.end_user.ip, now) {
                     Err(wait) => return tell(answer, Redeemed::TooMany(wait)),
                     Ok(()) if full => return tell(answer, Redeemed::TooMany(BUSY)),
-                    Ok(()) if !self.spent.take(step) => return tell(answer, Redeemed::Spent),
-                    Ok(()) => Job::Redeem(applicant, step, proof, answer),
+                    Ok(()) if !self.steps.take(step, &proof, answer) => return,
+                    Ok(()) => Job::Redeem(applicant.end_user, step, proof),
                 }
             }
             // Their askers see that nobody answers.
-            Job::Enrol(..) | Job::Challenge(..) if full => return,
-            job @ (Job::Enrol(..) | Job::Challenge(..)) => job,
+            Asked::Enrol(..) | Asked::Challenge(..) if full => return,
+            Asked::Enrol(enrol, answer) => Job::Enrol(enrol, answer),
+            Asked::Challenge(factor, answer) => Job::Challenge(factor, answer),
         };
         self.waiting.push_back(job);
     }
 
-    /// The next call to make, if one may be made now, and how long a refusal is to take at least.
-    pub(super) fn next(&mut self) -> Option<(Job, Span)> {
+    /// The next call to make, if one may be made now, and how a refusal of it is answered.
+    pub(super) fn next(&mut self, now: Moment) -> Option<(Job, Manner)> {
         if self.working >= WORKING {
             return None;
         }
         let job = self.waiting.pop_front()?;
         self.working += 1;
-        // Each in turn, so that refusals are spread like mails.
-        self.durations.rotate_left(usize::from(!self.durations.is_empty()));
-        Some((job, self.durations.front().copied().unwrap_or(Span::ZERO)))
+        Some((job, self.discretion.next(now)))
     }
 
     /// A call was made.
-    pub(super) fn finish(&mut self, done: Done) {
+    pub(super) fn finish(&mut self, done: Done, now: Moment) {
         self.working = self.working.saturating_sub(1);
         match done {
             Done::Nothing => {}
-            Done::Mailed(took) => {
-                if self.durations.len() >= DURATIONS {
-                    self.durations.pop_front();
-                }
-                self.durations.push_back(took);
-            }
-            Done::StillOpen(step, answer, error) => {
-                self.spent.give_back(step);
-                let _ = answer.send(Redeemed::Refused(error));
-            }
+            Done::Mailed(took) => self.discretion.learn(took, now),
+            Done::Tried(step, result) => self.steps.finish(&step, *result),
         }
     }
 }
 
 impl Job {
-    /// Makes the call; a refusal of a code takes at least `refusal`.
-    pub(super) async fn make(self, workos: WorkOs, clock: Clock, refusal: Span) -> Done {
+    /// Makes the call; a refusal of a code is answered in this manner.
+    pub(super) async fn make(self, workos: WorkOs, clock: Clock, manner: Manner) -> Done {
         match self {
-            Self::Send(applicant, invitation, answer) => {
+            Self::Send(email, mail, answer) => {
                 let began = clock.monotonic();
-                let result = workos.send_code(&applicant.email, invitation.as_ref()).await;
+                let result = match &mail {
+                    Mail::SignIn(invitation) => workos.send_code(&email, invitation.as_ref()).await,
+                    Mail::Verification(whose) => workos.send_verification(whose).await,
+                };
                 let took = clock.monotonic().since(began);
-                let sent = sent(&result);
-                if result.is_err() && sent == Sent::Accepted && took < refusal {
-                    clock.sleep_until(began.plus(refusal)).await;
+                let sent = sent(&result, manner.others);
+                if result.is_err() && sent == Sent::Accepted {
+                    manner.wait(&clock, began).await;
                 }
                 let _ = answer.send(sent);
                 if result.is_ok() { Done::Mailed(took) } else { Done::Nothing }
             }
-            Self::Redeem(applicant, step, proof, answer) => {
-                let redeemed = match workos.redeem(&proof, &applicant.end_user).await {
-                    Err(error) if leaves_open(&error) => return Done::StillOpen(step, answer, error),
-                    Ok(tokens) => Redeemed::Tokens(Box::new(tokens)),
-                    Err(error) => Redeemed::Refused(error),
-                };
-                let _ = answer.send(redeemed);
-                Done::Nothing
+            Self::Redeem(end_user, step, proof) => {
+                Done::Tried(step, Box::new(workos.redeem(&proof, &end_user).await))
             }
             Self::Enrol(Enrol { user, issuer, name }, answer) => {
                 let _ = answer.send(workos.enrol(&user, &issuer, name.expose()).await);
@@ -227,72 +237,31 @@ fn tell<T>(answer: oneshot::Sender<T>, what: T) {
 }
 
 /// What whoever asked for a code is told. That an address gets none is not told.
-fn sent(result: &Result<(), WorkOsError>) -> Sent {
-    let Err(error) = result else { return Sent::Accepted };
-    match error {
-        WorkOsError::Rejected(_) => {
-            tracing::info!(%error, "WorkOS mails no code to an address");
-            Sent::Accepted
+fn sent(result: &Result<(), WorkOsError>, others: Others) -> Sent {
+    match result {
+        Ok(()) => Sent::Accepted,
+        Err(WorkOsError::Transient { cause: Outage::RateLimited, retry_after, .. }) => {
+            Sent::TooMany(*retry_after)
         }
-        WorkOsError::Misconfigured(Misconfiguration::Refused { .. }) => {
-            tracing::warn!(%error, "WorkOS refuses to mail a code");
-            Sent::Accepted
+        Err(error @ WorkOsError::Transient { cause: Outage::Quota, .. }) => {
+            tracing::error!(%error, cure = error.cure(), "WorkOS mails no codes");
+            Sent::Misconfigured
         }
-        WorkOsError::Misconfigured(_) => {
-            tracing::error!(%error, "WorkOS does not accept this configuration: check client_id and api_key");
-            Sent::Unavailable(None)
-        }
-        WorkOsError::Transient { cause: Outage::RateLimited, retry_after, .. } => Sent::TooMany(*retry_after),
-        WorkOsError::Transient { retry_after, .. } => {
+        Err(error @ WorkOsError::Transient { retry_after, .. }) => {
             tracing::warn!(%error, "WorkOS did not answer a wish for a code");
             Sent::Unavailable(*retry_after)
         }
-    }
-}
-
-/// May the person try this step again? A code that was mistyped, one from an older mail than the newest, and a call
-/// that nobody answered, take nothing away.
-fn leaves_open(error: &WorkOsError) -> bool {
-    match error {
-        WorkOsError::Rejected(rejection) => {
-            matches!(
-                rejection.code().as_str(),
-                "invalid_one_time_code"
-                    | "invalid_grant"
-                    | "one_time_code_expired"
-                    | "one_time_code_previously_used"
-                    | "one_time_code_too_many_attempts"
-            )
-        }
-        WorkOsError::Transient { .. } | WorkOsError::Misconfigured(_) => true,
-    }
-}
-
-/// Steps that were taken, the oldest first.
-#[derive(Debug, Default)]
-struct Spent {
-    order: VecDeque<StepId>,
-    steps: HashSet<StepId>,
-}
-
-impl Spent {
-    /// Takes a step; `false` when it was taken before.
-    fn take(&mut self, step: StepId) -> bool {
-        if !self.steps.insert(step) {
-            return false;
-        }
-        self.order.push_back(step);
-        if self.order.len() > SPENT
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.steps.remove(&oldest);
-        }
-        true
-    }
-
-    fn give_back(&mut self, step: StepId) {
-        if self.steps.remove(&step) {
-            self.order.retain(|other| *other != step);
+        Err(error @ (WorkOsError::Rejected(_) | WorkOsError::Misconfigured(_))) => {
+            match error.concerns(concern::Sent::TheirsAlone, others) {
+                Concern::OneAddress => {
+                    tracing::warn!(%error, "WorkOS mails no code to an address, which its owner is not told");
+                    Sent::Accepted
+                }
+                Concern::Everybody => {
+                    tracing::error!(%error, cure = error.cure(), "WorkOS mails no codes");
+                    Sent::Misconfigured
+                }
+            }
         }
     }
 }
@@ -301,7 +270,6 @@ impl Spent {
 #[allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::workos::error::Rejection;
 
     fn applicant(email: &str, ip: &str) -> Applicant {
         let end_user = EndUser { ip: ip.parse().ok(), user_agent: None };
@@ -314,19 +282,11 @@ mod tests {
 
     fn send(codes: &mut Codes, email: &str, ip: &str, now: Moment) -> Option<Sent> {
         let (answer, mut result) = oneshot::channel();
-        codes.take(Job::Send(applicant(email, ip), None, answer), now);
-        while codes.next().is_some() {
-            codes.finish(Done::Nothing);
+        codes.take(Asked::Send(applicant(email, ip), Mail::SignIn(None), answer), now);
+        while codes.next(now).is_some() {
+            codes.finish(Done::Nothing, now);
         }
         result.try_recv().ok()
-    }
-
-    fn redeem(codes: &mut Codes, step: u8) -> oneshot::Receiver<Redeemed> {
-        let (answer, result) = oneshot::channel();
-        let proof = Proof::EmailCode { token: Secret::new(String::new()), code: Secret::new(String::new()) };
-        let someone = applicant(&format!("{step}@example.com"), "");
-        codes.take(Job::Redeem(someone, [step; 16], proof, answer), at(1));
-        result
     }
 
     #[test]
@@ -354,53 +314,23 @@ mod tests {
     }
 
     #[test]
-    fn a_step_is_taken_once_unless_it_came_to_nothing() {
-        let mut codes = Codes::default();
-        let mut first = redeem(&mut codes, 1);
-        assert!(first.try_recv().is_err(), "it waits for its call");
-        assert!(matches!(redeem(&mut codes, 1).try_recv(), Ok(Redeemed::Spent)));
-        assert!(redeem(&mut codes, 2).try_recv().is_err());
-        let (answer, mut told) = oneshot::channel();
-        codes.finish(Done::StillOpen([1; 16], answer, WorkOsError::Rejected(Rejection::InvalidGrant)));
-        assert!(matches!(told.try_recv(), Ok(Redeemed::Refused(_))));
-        assert!(redeem(&mut codes, 1).try_recv().is_err());
-        for step in 0..=u8::MAX {
-            for other in 0..50 {
-                let mut id = [step; 16];
-                id[1] = other;
-                codes.spent.take(id);
-            }
-        }
-        assert!(codes.spent.order.len() <= SPENT && codes.spent.steps.len() <= SPENT);
-    }
-
-    #[test]
     fn calls_are_bounded_and_those_without_room_are_told() {
         let mut codes = Codes::default();
         let mut kept = Vec::new();
         for number in 0..WAITING {
             let (answer, result) = oneshot::channel();
-            codes.take(Job::Send(applicant(&format!("{number}@example.com"), ""), None, answer), at(1));
+            codes.take(
+                Asked::Send(applicant(&format!("{number}@example.com"), ""), Mail::SignIn(None), answer),
+                at(1),
+            );
             kept.push(result);
         }
         let (answer, mut result) = oneshot::channel();
-        codes.take(Job::Send(applicant("late@example.com", ""), None, answer), at(1));
+        codes.take(Asked::Send(applicant("late@example.com", ""), Mail::SignIn(None), answer), at(1));
         assert_eq!(result.try_recv().unwrap(), Sent::Unavailable(Some(BUSY)));
-        let begun = std::iter::from_fn(|| codes.next()).count();
+        let begun = std::iter::from_fn(|| codes.next(at(1))).count();
         assert_eq!(begun, WORKING);
-        codes.finish(Done::Nothing);
-        assert!(codes.next().is_some());
-    }
-
-    #[test]
-    fn a_refusal_takes_as_long_as_one_of_the_latest_mails() {
-        let mut codes = Codes::default();
-        for millis in 0..100 {
-            codes.finish(Done::Mailed(Span::from_millis(millis)));
-        }
-        assert!(codes.durations.len() <= DURATIONS);
-        let (answer, _result) = oneshot::channel();
-        codes.take(Job::Send(applicant("x@example.com", ""), None, answer), at(1));
-        assert!(codes.next().is_some_and(|(_, refusal)| !refusal.is_zero()));
+        codes.finish(Done::Nothing, at(1));
+        assert!(codes.next(at(1)).is_some());
     }
 }

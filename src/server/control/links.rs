@@ -13,11 +13,14 @@ use crate::auth::time::Span;
 use crate::clock::{Clock, Moment};
 use crate::entropy;
 use crate::mail::{Errand, MailError, Mailer};
+use crate::server::control::discretion::{Discretion, Manner};
 use crate::server::control::limits::Limits;
 use crate::server::language::{Language, Letter};
 use crate::server::live::Live;
 use crate::server::settings::LinkMail;
 use crate::server::site::Endpoint;
+use crate::workos::concern::{self, Concern};
+use crate::workos::error::Outage;
 use crate::workos::{Link, LinkRequest, WorkOs, WorkOsError};
 
 /// Links that are made and sent at one time, and those that wait; further ones are turned away.
@@ -45,9 +48,13 @@ pub(crate) struct LinkOrder {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LinkFault {
     /// Too many were asked for; wait so long.
-    TooOften(Span),
+    TooOften(Option<Span>),
     /// None could be made or sent; wait so long.
     Unavailable(Option<Span>),
+    /// Nobody knows whether it has left: it may still arrive.
+    Late,
+    /// None can be made or sent until the operator has mended it.
+    Misconfigured,
 }
 
 /// What became of an order.
@@ -59,6 +66,7 @@ pub(crate) struct Links {
     working: usize,
     waiting: VecDeque<(LinkOrder, oneshot::Sender<LinkSent>)>,
     limits: Limits,
+    discretion: Discretion,
 }
 
 impl Default for Links {
@@ -67,6 +75,7 @@ impl Default for Links {
             working: 0,
             waiting: VecDeque::new(),
             limits: Limits::new(EACH_ADDRESS, EACH_CLIENT, LINK_LIFETIME),
+            discretion: Discretion::default(),
         }
     }
 }
@@ -75,28 +84,51 @@ impl Links {
     /// Takes an order in, or turns it away.
     pub(crate) fn take(&mut self, order: LinkOrder, answer: oneshot::Sender<LinkSent>, now: Moment) {
         match self.limits.admit(order.address.as_str(), order.ip, now) {
-            Err(wait) => drop(answer.send(Err(LinkFault::TooOften(wait)))),
+            Err(wait) => drop(answer.send(Err(LinkFault::TooOften(Some(wait))))),
             Ok(()) if self.waiting.len() >= WAITING => drop(answer.send(Err(LinkFault::Unavailable(None)))),
             Ok(()) => self.waiting.push_back((order, answer)),
         }
     }
 
-    /// The next order to carry out, if there is room for it.
-    pub(crate) fn next(&mut self) -> Option<(LinkOrder, oneshot::Sender<LinkSent>)> {
-        let next = if self.working < WORKING { self.waiting.pop_front() } else { None }?;
+    /// The next order to carry out, if there is room for it, and how a refusal of it is answered.
+    pub(crate) fn next(&mut self, now: Moment) -> Option<(LinkOrder, oneshot::Sender<LinkSent>, Manner)> {
+        let (order, answer) = if self.working < WORKING { self.waiting.pop_front() } else { None }?;
         self.working += 1;
-        Some(next)
+        Some((order, answer, self.discretion.next(now)))
     }
 
-    /// An order was carried out.
-    pub(crate) const fn finish(&mut self) {
+    /// An order was carried out; where a mail was sent, it took so long.
+    pub(crate) fn finish(&mut self, mailed: Option<Span>, now: Moment) {
         self.working = self.working.saturating_sub(1);
+        if let Some(took) = mailed {
+            self.discretion.learn(took, now);
+        }
     }
 }
 
 impl LinkOrder {
-    /// Makes the link and sends it.
-    pub(crate) async fn carry_out(self, workos: &WorkOs, clock: &Clock) -> LinkSent {
+    /// Makes the link, sends it and tells whoever waits for it. Gives how long that took where a mail was sent.
+    pub(crate) async fn carry_out(
+        self,
+        workos: &WorkOs,
+        clock: &Clock,
+        manner: Manner,
+        answer: oneshot::Sender<LinkSent>,
+    ) -> Option<Span> {
+        let began = clock.monotonic();
+        let (told, took) = match self.mailed(workos, clock, manner).await {
+            Ok(()) => (Ok(()), Some(clock.monotonic().since(began))),
+            Err(Unsent::Discreetly) => {
+                manner.wait(clock, began).await;
+                (Ok(()), None)
+            }
+            Err(Unsent::Openly(fault)) => (Err(fault), None),
+        };
+        let _ = answer.send(told);
+        took
+    }
+
+    async fn mailed(&self, workos: &WorkOs, clock: &Clock, manner: Manner) -> Result<(), Unsent> {
         let site = &self.live.site;
         let redirect_uri = site.url(Endpoint::MagicLinkCallback);
         let request = LinkRequest {
@@ -107,25 +139,29 @@ impl LinkOrder {
         };
         let link = match workos.create_link(&request).await {
             Ok(link) => link,
-            Err(error) => return not_made(&error, &redirect_uri),
+            Err(error) => return Err(not_made(&error, &redirect_uri, manner)),
         };
         match &self.live.magic_link {
             Some(LinkMail::Own(mailer, letters)) => {
                 self.mail(&link, mailer, letters.in_language(self.language), clock).await
             }
-            Some(LinkMail::WorkOs) | None => {
-                workos.send_link(&link).await.or_else(|error| not_made(&error, &redirect_uri))
-            }
+            Some(LinkMail::WorkOs) | None => match workos.send_link(&link).await {
+                Err(WorkOsError::Transient { cause: cause @ (Outage::Timeout | Outage::Broken), .. }) => {
+                    tracing::warn!(%cause, "WorkOS did not say whether it mailed a magic link");
+                    Err(Unsent::Openly(LinkFault::Late))
+                }
+                sent => sent.map_err(|error| not_made(&error, &redirect_uri, manner)),
+            },
         }
     }
 
-    async fn mail(&self, link: &Link, mailer: &Mailer, letter: &Letter, clock: &Clock) -> LinkSent {
+    async fn mail(&self, link: &Link, mailer: &Mailer, letter: &Letter, clock: &Clock) -> Result<(), Unsent> {
         let context = self.live.sealer.context();
         let sealed = match self.attempt.seal_link(&context, &link.url, entropy::draw()) {
             Ok(sealed) => sealed,
             Err(error) => {
                 tracing::error!(%error, "WorkOS gave a link that cannot be mailed");
-                return Err(LinkFault::Unavailable(None));
+                return Err(Unsent::Openly(LinkFault::Unavailable(None)));
             }
         };
         let page = self.live.site.url(Endpoint::MagicLinkOpen);
@@ -143,39 +179,52 @@ impl LinkOrder {
             // Whoever asked must not learn from us which addresses there are.
             Err(error @ MailError::Recipient(_)) => {
                 tracing::info!(%error, "a magic link was not taken for its address");
-                Ok(())
+                Err(Unsent::Discreetly)
             }
-            Err(
-                error @ (MailError::Refused(_)
-                | MailError::Unprotected
-                | MailError::Unreachable
-                | MailError::Timeout),
-            ) => {
+            Err(error @ MailError::Timeout) => {
+                tracing::error!(%error, "the mail relay may not have taken a magic link: check [sign_in.mail]");
+                Err(Unsent::Openly(LinkFault::Late))
+            }
+            Err(error @ (MailError::Refused(_) | MailError::Unprotected | MailError::Unreachable)) => {
                 tracing::error!(%error, "the mail relay does not take magic links: check [sign_in.mail]");
-                Err(LinkFault::Unavailable(None))
+                Err(Unsent::Openly(LinkFault::Unavailable(None)))
             }
         }
     }
 }
 
-fn not_made(error: &WorkOsError, redirect_uri: &str) -> LinkSent {
+/// Why no mail was sent.
+enum Unsent {
+    /// It is about this one address, so whoever asked must not learn it.
+    Discreetly,
+    /// It is not, so they are told.
+    Openly(LinkFault),
+}
+
+fn not_made(error: &WorkOsError, redirect_uri: &str, manner: Manner) -> Unsent {
     match error {
-        // Whatever it is about this one address, whoever asked must not learn it.
-        WorkOsError::Rejected(_) => {
-            tracing::info!(%error, "WorkOS made no magic link");
-            Ok(())
+        WorkOsError::Rejected(_) | WorkOsError::Misconfigured(_) => {
+            match error.concerns(concern::Sent::OursToo, manner.others) {
+                Concern::OneAddress => {
+                    tracing::warn!(%error, "WorkOS makes no magic link for an address, which its owner is not told");
+                    Unsent::Discreetly
+                }
+                Concern::Everybody => {
+                    tracing::error!(%error, redirect_uri, cure = error.cure(), "WorkOS makes no magic links");
+                    Unsent::Openly(LinkFault::Misconfigured)
+                }
+            }
         }
-        WorkOsError::Misconfigured(_) => {
-            tracing::error!(
-                %error,
-                redirect_uri,
-                "WorkOS makes no magic links: is this redirect URI registered, and is Magic Link switched on?"
-            );
-            Err(LinkFault::Unavailable(None))
+        WorkOsError::Transient { cause: Outage::Quota, .. } => {
+            tracing::error!(%error, cure = error.cure(), "WorkOS makes no magic links");
+            Unsent::Openly(LinkFault::Misconfigured)
+        }
+        WorkOsError::Transient { cause: Outage::RateLimited, retry_after, .. } => {
+            Unsent::Openly(LinkFault::TooOften(*retry_after))
         }
         WorkOsError::Transient { retry_after, .. } => {
             tracing::warn!(%error, "WorkOS did not make or send a magic link");
-            Err(LinkFault::Unavailable(*retry_after))
+            Unsent::Openly(LinkFault::Unavailable(*retry_after))
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::auth::session::Tokens;
 use crate::auth::sign_in::StepId;
 use crate::auth::time::Span;
 use crate::clock::{Clock, Moment};
-use crate::server::control::codes::{Applicant, Codes, Enrol, Job, Redeemed, Sent};
+use crate::server::control::codes::{Applicant, Asked, Codes, Enrol, Mail, Redeemed, Sent};
 use crate::server::control::links::{LinkOrder, LinkSent, Links};
 use crate::server::control::lookup::{Lookup, Lookups};
 use crate::standing::StandingTable;
@@ -25,10 +25,12 @@ use crate::workos::one_time::{Enrolment, Proof};
 use crate::workos::{EndUser, WorkOs, WorkOsError};
 
 pub(crate) mod codes;
+pub(crate) mod discretion;
 mod limits;
 pub(crate) mod links;
 pub(crate) mod lookup;
 pub mod profiles;
+mod steps;
 
 /// Questions that may wait; more wait at the sender.
 const ASKS: usize = 1_024;
@@ -57,7 +59,7 @@ pub struct Control {
 enum Ask {
     Exchange(Box<Exchange>),
     LookUp(Lookup),
-    Code(Box<Job>),
+    Code(Box<Asked>),
     Link(Box<LinkOrder>, oneshot::Sender<LinkSent>),
     ExchangeLink(Box<LinkExchange>),
     Revoke { session: WorkOsSessionId, after: Span, done: Option<oneshot::Sender<()>> },
@@ -159,34 +161,30 @@ impl Control {
     }
 
     /// Has a code mailed, if the address gets one; `None` when the process is ending.
-    pub(crate) async fn send_code(
-        &self,
-        applicant: Applicant,
-        invitation: Option<Secret<String>>,
-    ) -> Option<Sent> {
+    pub(crate) async fn send_code(&self, applicant: Applicant, mail: Mail) -> Option<Sent> {
         let (answer, result) = oneshot::channel();
-        self.asks.send(Ask::Code(Box::new(Job::Send(applicant, invitation, answer)))).await.ok()?;
+        self.asks.send(Ask::Code(Box::new(Asked::Send(applicant, mail, answer)))).await.ok()?;
         result.await.ok()
     }
 
     /// Gives a proof for tokens; `None` when the process is ending.
     pub(crate) async fn redeem(&self, applicant: Applicant, step: StepId, proof: Proof) -> Option<Redeemed> {
         let (answer, result) = oneshot::channel();
-        self.asks.send(Ask::Code(Box::new(Job::Redeem(applicant, step, proof, answer)))).await.ok()?;
+        self.asks.send(Ask::Code(Box::new(Asked::Redeem(applicant, step, proof, answer)))).await.ok()?;
         result.await.ok()
     }
 
     /// Sets up an authenticator; `None` when there is no time for it.
     pub(crate) async fn enrol(&self, enrol: Enrol) -> Option<Result<Enrolment, WorkOsError>> {
         let (answer, result) = oneshot::channel();
-        self.asks.send(Ask::Code(Box::new(Job::Enrol(enrol, answer)))).await.ok()?;
+        self.asks.send(Ask::Code(Box::new(Asked::Enrol(enrol, answer)))).await.ok()?;
         result.await.ok()
     }
 
     /// Challenges an authenticator; `None` when there is no time for it.
     pub(crate) async fn challenge(&self, factor: Box<str>) -> Option<Result<Box<str>, WorkOsError>> {
         let (answer, result) = oneshot::channel();
-        self.asks.send(Ask::Code(Box::new(Job::Challenge(factor, answer)))).await.ok()?;
+        self.asks.send(Ask::Code(Box::new(Asked::Challenge(factor, answer)))).await.ok()?;
         result.await.ok()
     }
 
@@ -218,7 +216,7 @@ enum Done {
     Exchanged,
     LookedUp,
     Code(codes::Done),
-    Mailed,
+    Mailed(Option<Span>),
     Revoked,
     TryAgain(Revocation),
 }
@@ -334,12 +332,10 @@ impl ControlDesk {
     }
 
     fn start_links(&mut self) {
-        while let Some((order, answer)) = self.links.next() {
+        while let Some((order, answer, manner)) = self.links.next(self.clock.monotonic()) {
             let (workos, clock) = (self.workos.clone(), self.clock.clone());
-            self.work.spawn(async move {
-                let _ = answer.send(order.carry_out(&workos, &clock).await);
-                Done::Mailed
-            });
+            self.work
+                .spawn(async move { Done::Mailed(order.carry_out(&workos, &clock, manner, answer).await) });
         }
     }
 
@@ -354,9 +350,9 @@ impl ControlDesk {
     }
 
     fn start_codes(&mut self) {
-        while let Some((job, refusal)) = self.codes.next() {
+        while let Some((job, manner)) = self.codes.next(self.clock.monotonic()) {
             let (workos, clock) = (self.workos.clone(), self.clock.clone());
-            self.work.spawn(async move { Done::Code(job.make(workos, clock, refusal).await) });
+            self.work.spawn(async move { Done::Code(job.make(workos, clock, manner).await) });
         }
     }
 
@@ -364,8 +360,8 @@ impl ControlDesk {
         match done {
             Ok(Done::Exchanged) => self.exchanging = self.exchanging.saturating_sub(1),
             Ok(Done::LookedUp) => self.lookups.finish(),
-            Ok(Done::Code(done)) => self.codes.finish(done),
-            Ok(Done::Mailed) => self.links.finish(),
+            Ok(Done::Code(done)) => self.codes.finish(done, self.clock.monotonic()),
+            Ok(Done::Mailed(took)) => self.links.finish(took, self.clock.monotonic()),
             Ok(Done::Revoked) => self.revoking = self.revoking.saturating_sub(1),
             Ok(Done::TryAgain(revocation)) => {
                 self.revoking = self.revoking.saturating_sub(1);
@@ -374,8 +370,8 @@ impl ControlDesk {
             // Which kind of work panicked is not told: at worst the others have room for one more than they should.
             Err(_) => {
                 self.lookups.finish();
-                self.codes.finish(codes::Done::Nothing);
-                self.links.finish();
+                self.codes.finish(codes::Done::Nothing, self.clock.monotonic());
+                self.links.finish(None, self.clock.monotonic());
                 self.exchanging = self.exchanging.saturating_sub(1);
                 self.revoking = self.revoking.saturating_sub(1);
             }

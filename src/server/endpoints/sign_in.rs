@@ -7,10 +7,11 @@ use http::{Method, Response};
 
 use crate::auth::cookie::{OurCookie, RequestCookies};
 use crate::auth::return_to::ReturnTo;
+use crate::auth::secret::Secret;
 use crate::auth::session::Remembered;
 use crate::auth::sign_in::{
-    ATTEMPT_LIFETIME, Attempt, AuthorizeRequest, Hints, Restarts, Selector, Step, attempts_to_expire,
-    authorize_url,
+    ATTEMPT_LIFETIME, Attempt, AuthorizeRequest, Hints, OwnAttempt, Restarts, Selector, Step,
+    attempts_to_expire, authorize_url,
 };
 use crate::entropy;
 use crate::server::data_thread::DataThread;
@@ -106,11 +107,13 @@ struct Aim<'a> {
     return_to: &'a ReturnTo,
     restarts: Restarts,
     remembered: Remembered,
+    /// The invitation that has not been redeemed on the way so far.
+    invitation: Option<&'a Secret<String>>,
 }
 
 impl<'a> Aim<'a> {
     const fn at(return_to: &'a ReturnTo) -> Self {
-        Self { return_to, restarts: Restarts::NONE, remembered: Remembered::Yes }
+        Self { return_to, restarts: Restarts::NONE, remembered: Remembered::Yes, invitation: None }
     }
 }
 
@@ -123,7 +126,7 @@ fn leave_for(
     let live = &exchange.live;
     let context = live.sealer.context();
     let cookies = live.sealer.cookies();
-    let &Aim { return_to, restarts, remembered } = aim;
+    let &Aim { return_to, restarts, remembered, invitation: _ } = aim;
     let attempt = Attempt::begin(&context, return_to, restarts, remembered, entropy::draw(), exchange.now);
     let redirect_uri = live.site.url(Endpoint::Callback);
     let authorize = AuthorizeRequest {
@@ -157,7 +160,18 @@ pub(crate) fn step_up(
     remembered: Remembered,
     step_up: &StepUp,
 ) -> Response<Body> {
-    take(exchange, &Aim { return_to, restarts, remembered }, &step(step_up))
+    take(exchange, &Aim { return_to, restarts, remembered, invitation: None }, &step(step_up))
+}
+
+/// Sends the browser on to WorkOS from our own page, where the step can be taken that WorkOS asks for.
+pub(crate) fn go_on_there(exchange: &Exchange, attempt: &OwnAttempt, step_up: &StepUp) -> Response<Body> {
+    let aim = Aim {
+        return_to: &attempt.return_to,
+        restarts: Restarts::NONE,
+        remembered: attempt.remembered,
+        invitation: attempt.invitation.as_ref(),
+    };
+    take(exchange, &aim, &step(step_up))
 }
 
 /// The address of our own that leads to where the step can be taken, and from there to `return_to`. The plain
@@ -179,7 +193,9 @@ pub(crate) fn step_up_url(exchange: &Exchange, return_to: Option<&ReturnTo>, ste
 fn step(step_up: &StepUp) -> Step {
     let connection = match step_up.kind {
         StepUpKind::Sso => step_up.connections.first(),
-        StepUpKind::Mfa | StepUpKind::Organization | StepUpKind::EmailVerification => None,
+        StepUpKind::Mfa | StepUpKind::Organization | StepUpKind::EmailVerification | StepUpKind::Hosted => {
+            None
+        }
     };
     Step {
         connection: connection.map(|connection| connection.as_str().into()),
@@ -192,6 +208,7 @@ fn take(exchange: &Exchange, aim: &Aim<'_>, step: &Step) -> Response<Body> {
     let hints = Hints {
         login_hint: step.login_hint.as_ref().map(|hint| hint.expose().as_str().into()),
         organization_id: step.organization_id.clone(),
+        invitation_token: aim.invitation.map(|token| token.expose().as_str().into()),
         ..Hints::default()
     };
     let way_in = match &step.connection {

@@ -72,7 +72,7 @@ sections! {
 
     /// `[hitch]`: why a step does not go on.
     Hitches of Phrase {
-        bad_email, bad_code, wrong_code, code_expired, code_used, code_tries, attempt_over, no_choice,
+        bad_email, bad_code, wrong_code, code_expired, code_used, code_tries, attempt_over, overtaken, no_choice,
         too_many_requests, unavailable, refused,
     }
 

@@ -29,6 +29,8 @@ pub(crate) enum Hitch {
     CodeTries,
     /// There is no attempt, or it is over.
     AttemptOver,
+    /// It is another sign-in's; the browser has begun a newer one.
+    Overtaken,
     /// No organization was chosen.
     NoChoice,
     /// Too often; wait so long.
@@ -56,6 +58,7 @@ impl Hitch {
             | Self::CodeUsed
             | Self::CodeTries
             | Self::AttemptOver
+            | Self::Overtaken
             | Self::NoChoice
             | Self::Refused => None,
         }
@@ -70,6 +73,7 @@ impl Hitch {
             Self::CodeUsed => &CODE_USED,
             Self::CodeTries => &CODE_TRIES,
             Self::AttemptOver => &ATTEMPT_OVER,
+            Self::Overtaken => &OVERTAKEN,
             Self::NoChoice => &NO_CHOICE,
             Self::TooMany(_) => &TOO_MANY,
             Self::Unavailable(_) => &UNAVAILABLE,
@@ -126,6 +130,13 @@ const ATTEMPT_OVER: Words = words(
     "There is no sign-in to go on with",
     "It took too long, was finished before, or was begun by another client. Ask for a code first, and send its \
      cookie along.",
+);
+
+const OVERTAKEN: Words = words(
+    StatusCode::UNPROCESSABLE_ENTITY,
+    "sign_in_overtaken",
+    "Another sign-in was begun after this one",
+    "The cookie is that of a sign-in with another address. Go on with that one, or ask for a code again.",
 );
 
 const NO_CHOICE: Words = words(

@@ -38,6 +38,7 @@ pub(super) fn trouble(outcome: &Result<Reply, Outage>) -> Option<Trouble> {
             Outage::Certificate => (*cause, false, false),
             Outage::Timeout | Outage::Broken => (*cause, true, true),
             Outage::RateLimited
+            | Outage::Quota
             | Outage::Status(_)
             | Outage::Unreadable(_)
             | Outage::TooLarge

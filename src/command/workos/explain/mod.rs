@@ -47,6 +47,7 @@ const fn cure(cause: Outage) -> &'static str {
         }
         Outage::Timeout | Outage::Broken => "try again, or give it longer with workos.request_timeout",
         Outage::RateLimited => "wait a minute, and ask less often",
+        Outage::Quota => "ask WorkOS for a larger quota, or wait for the next day",
         Outage::Status(300..=399 | 408) | Outage::Unreadable(_) | Outage::TooLarge => {
             "see that workos.api_url is WorkOS, and nothing else answers in its place"
         }

@@ -54,6 +54,8 @@ pub(crate) async fn ask(
     let language = exchange.language();
     let order = LinkOrder { live, address: address.clone(), attempt: attempt.clone(), language, ip };
     let sent = thread.timer.within(PATIENCE, thread.shared.control.send_link(order)).await;
+    // A link that arrives after all is to be good.
+    let late = matches!(sent, Err(_) | Ok(Some(Err(LinkFault::Late))));
     let (reason, hitch) = match sent {
         Ok(Some(Ok(()))) => {
             thread.shared.metrics.sign_in(SignInStage::Started, "none");
@@ -61,13 +63,15 @@ pub(crate) async fn ask(
         }
         Ok(Some(Err(LinkFault::TooOften(wait)))) => {
             decision::refused(thread, exchange, Destination::Own, "too_many_links", None).await;
-            ("too_many_links", Hitch::TooMany(Some(wait)))
+            ("too_many_links", Hitch::TooMany(wait))
         }
         Ok(Some(Err(LinkFault::Unavailable(wait)))) => ("link_not_sent", Hitch::Unavailable(wait)),
-        Ok(None) | Err(_) => ("link_not_sent", Hitch::Unavailable(None)),
+        Ok(Some(Err(LinkFault::Misconfigured))) => ("misconfigured", Hitch::Unavailable(None)),
+        Ok(None | Some(Err(LinkFault::Late))) | Err(_) => ("link_not_sent", Hitch::Unavailable(None)),
     };
     thread.shared.metrics.sign_in(SignInStage::Failed, reason);
-    stopped(hitch)
+    let response = stopped(hitch);
+    if late { with_attempt(exchange, &attempt, response) } else { response }
 }
 
 fn begin(exchange: &Exchange, address: &Address, typed: &Typed) -> LinkAttempt {
@@ -78,10 +82,15 @@ fn begin(exchange: &Exchange, address: &Address, typed: &Typed) -> LinkAttempt {
 
 /// The link is on its way, for all that anybody is told.
 fn asked(exchange: &Exchange, address: &Address, attempt: &LinkAttempt, typed: &Typed) -> Response<Body> {
-    let mut response = match post::sender(exchange) {
+    let response = match post::sender(exchange) {
         Sender::Form => page::look_into_your_mail(exchange, address, &typed.return_to),
         Sender::Program => post::asker(exchange).json(&json!({ "success": true })),
     };
+    with_attempt(exchange, attempt, response)
+}
+
+/// Has the browser keep that it asked for this link.
+fn with_attempt(exchange: &Exchange, attempt: &LinkAttempt, mut response: Response<Body>) -> Response<Body> {
     let sealer = &exchange.live.sealer;
     let carried = RequestCookies::read(exchange.request.headers(), sealer.cookies().names());
     let asked = Asked::read(&sealer.context(), &carried, exchange.now).with(attempt);

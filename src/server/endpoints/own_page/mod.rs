@@ -164,7 +164,9 @@ pub(crate) fn return_to(exchange: &Exchange, form: &Form) -> ReturnTo {
 
 /// Can this be an address that mail is sent to? WorkOS and its mail servers say the rest.
 pub(crate) fn is_address(text: &str) -> bool {
-    let plain = |one: char| !one.is_control() && !one.is_whitespace() && !"<>()[],;:\\\"".contains(one);
+    let plain = |one: char| {
+        !one.is_control() && !one.is_whitespace() && !is_invisible(one) && !"<>()[],;:\\\"".contains(one)
+    };
     let Some((local, domain)) = text.split_once('@') else { return false };
     let labels = |domain: &str| domain.split('.').all(|label| !label.is_empty() && !label.starts_with('-'));
     text.len() <= MAX_EMAIL_BYTES
@@ -173,6 +175,11 @@ pub(crate) fn is_address(text: &str) -> bool {
         && local.len() <= 64
         && !domain.contains('@')
         && labels(domain)
+}
+
+/// Is it a character that nobody sees? It could make one address count as many.
+const fn is_invisible(one: char) -> bool {
+    matches!(one, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 #[cfg(test)]
@@ -203,6 +210,8 @@ mod tests {
             "a\r\nBcc: b@example.com",
             "<a@example.com>",
             "a,b@example.com",
+            "ada@exam\u{200b}ple.com",
+            "\u{202e}ada@example.com",
             &*long,
             &*longer,
         ] {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::auth::cookie::OurCookie;
 use crate::auth::identity::OrganizationId;
 use crate::auth::secret::Secret;
-use crate::auth::sign_in::{Choice, OWN_ATTEMPT_LIFETIME, OwnAttempt, OwnStep, Restarts};
+use crate::auth::sign_in::{Challenge, Choice, OWN_ATTEMPT_LIFETIME, OwnAttempt, OwnStep, Whose};
 use crate::entropy;
 use crate::server::control::codes::{Enrol, Redeemed};
 use crate::server::endpoints::own_page::verify::Desk;
@@ -20,11 +20,19 @@ use crate::server::reply::body::Body;
 use crate::server::request::decision;
 use crate::telemetry::{Action, AuditOutcome, SignInStage};
 use crate::workos::WorkOsError;
-use crate::workos::error::{Continuation, Rejection, StepUp, StepUpKind};
+use crate::workos::error::{Continuation, Misconfiguration, Rejection, StepUp, StepUpKind};
 use crate::workos::one_time::Proof;
 
 /// The organizations that are chosen without asking anybody, one after the other: none should come twice.
 const MOST_CHOSEN: usize = 2;
+
+/// What became of a proof that nobody had to be asked for, other than an answer.
+enum Chosen {
+    /// WorkOS asks for another step.
+    Another(Box<StepUp>),
+    /// Nothing, for now.
+    NotNow(Hitch),
+}
 
 /// How a sign-in goes on after a step-up.
 enum Way {
@@ -32,6 +40,8 @@ enum Way {
     Here(OwnStep),
     /// At WorkOS.
     There,
+    /// With a step on our page, which could not be begun so far.
+    Later(OwnStep, Hitch),
     /// Not now.
     Stopped(Hitch),
 }
@@ -43,16 +53,29 @@ impl Desk<'_> {
             self.record(&step_up).await;
             let Some((token, organization)) = self.chosen(&step_up) else { break };
             let Some(organization) = organization else { return self.stop(Hitch::Refused).await };
-            let proof = Proof::Organization { token, organization };
+            let proof = Proof::Organization { token: token.clone(), organization: organization.clone() };
             match self.redeem_on(proof).await {
                 Ok(response) => return response,
-                Err(next) => step_up = *next,
+                Err(Chosen::Another(next)) => step_up = *next,
+                // The code before is spent, so the choice is left to be made once more.
+                Err(Chosen::NotNow(hitch)) => {
+                    self.entrance.failed(hitch.as_str()).await;
+                    let offered = step_up.pending.iter().flat_map(|pending| pending.organizations.iter());
+                    let choices = offered.filter(|choice| choice.id == organization).cloned().collect();
+                    self.attempt.step = OwnStep::Organization { token, choices };
+                    return self.ask(&step_up, Some(hitch));
+                }
             }
         }
         match self.way(&step_up).await {
             Way::Here(step) => {
                 self.attempt.step = step;
-                self.ask(&step_up)
+                self.ask(&step_up, None)
+            }
+            Way::Later(step, hitch) => {
+                self.entrance.failed(hitch.as_str()).await;
+                self.attempt.step = step;
+                self.ask(&step_up, Some(hitch))
             }
             Way::There => self.lead_away(&step_up),
             // The code is spent: what WorkOS began cannot be gone on with from the page before.
@@ -80,19 +103,25 @@ impl Desk<'_> {
     }
 
     /// Gives the proof that nobody had to be asked for.
-    async fn redeem_on(&self, proof: Proof) -> Result<Response<Body>, Box<StepUp>> {
+    async fn redeem_on(&self, proof: Proof) -> Result<Response<Body>, Chosen> {
         let control = &self.entrance.thread.shared.control;
         let step = entropy::draw::<16>().into_bytes();
         match control.redeem(self.applicant.clone(), step, proof).await {
             Some(Redeemed::Tokens(tokens)) => Ok(self.enter(*tokens).await),
-            Some(Redeemed::Refused(WorkOsError::Rejected(Rejection::StepUp(next)))) => Err(Box::new(next)),
-            Some(Redeemed::Refused(WorkOsError::Transient { retry_after, .. })) => {
-                Ok(self.ended(Hitch::Unavailable(retry_after)).await)
+            Some(Redeemed::Refused(WorkOsError::Rejected(Rejection::StepUp(next)))) => {
+                Err(Chosen::Another(Box::new(next)))
             }
-            Some(Redeemed::TooMany(wait)) => Ok(self.ended(Hitch::TooMany(Some(wait))).await),
+            Some(Redeemed::Refused(WorkOsError::Transient { retry_after, .. })) => {
+                Err(Chosen::NotNow(Hitch::Unavailable(retry_after)))
+            }
+            Some(Redeemed::TooMany(wait)) => Err(Chosen::NotNow(Hitch::TooMany(Some(wait)))),
             Some(Redeemed::Refused(WorkOsError::Rejected(_))) => Ok(self.ended(Hitch::Refused).await),
-            Some(Redeemed::Refused(WorkOsError::Misconfigured(_)) | Redeemed::Spent) | None => {
-                Ok(self.ended(Hitch::Unavailable(None)).await)
+            Some(Redeemed::Refused(error @ WorkOsError::Misconfigured(_))) => {
+                tracing::error!(%error, cure = error.cure(), "WorkOS lets nobody into an organization");
+                Err(Chosen::NotNow(Hitch::Unavailable(None)))
+            }
+            Some(Redeemed::Spent | Redeemed::Exhausted) | None => {
+                Err(Chosen::NotNow(Hitch::Unavailable(None)))
             }
         }
     }
@@ -106,13 +135,17 @@ impl Desk<'_> {
         let Some(pending) = step_up.pending.as_deref() else { return Way::There };
         let token = pending.token.clone();
         match step_up.kind {
-            StepUpKind::EmailVerification => Way::Here(OwnStep::EmailVerification { token }),
+            StepUpKind::EmailVerification => {
+                let verification = || pending.verification.clone().map(Whose::Verification);
+                let whose = pending.user.clone().map(Whose::Person).or_else(verification);
+                Way::Here(OwnStep::EmailVerification { token, whose })
+            }
             StepUpKind::Organization if !pending.organizations.is_empty() => {
                 Way::Here(OwnStep::Organization { token, choices: pending.organizations.clone() })
             }
             StepUpKind::Mfa if step_up.code.as_str() == "mfa_enrollment" => self.enrol(pending).await,
             StepUpKind::Mfa => self.challenge(pending).await,
-            StepUpKind::Sso | StepUpKind::Organization => Way::There,
+            StepUpKind::Sso | StepUpKind::Organization | StepUpKind::Hosted => Way::There,
         }
     }
 
@@ -133,28 +166,59 @@ impl Desk<'_> {
     }
 
     async fn challenge(&self, pending: &Continuation) -> Way {
-        let here = |challenge| Way::Here(OwnStep::Totp { token: pending.token.clone(), challenge });
+        let step = |challenge| OwnStep::Totp { token: pending.token.clone(), challenge };
         if let Some(begun) = &pending.challenge {
-            return here(begun.clone());
+            return Way::Here(step(Challenge::Begun(begun.clone())));
         }
         let Some(factor) = pending.factors.first() else { return Way::There };
-        match self.entrance.thread.shared.control.challenge(factor.clone()).await {
-            Some(Ok(challenge)) => here(challenge),
-            Some(Err(error)) => stopped(&error),
-            None => Way::Stopped(Hitch::Unavailable(None)),
+        match self.begin_challenge(factor).await {
+            Ok(begun) => Way::Here(step(Challenge::Begun(begun))),
+            // The code before is spent, and what is asked for now can be had without the challenge: it is begun with
+            // the next try.
+            Err(Way::Stopped(hitch)) => Way::Later(step(Challenge::ToBegin(factor.clone())), hitch),
+            Err(other) => other,
         }
     }
 
-    /// Asks for the step on our page, with its own cookie in the place of the one before.
-    fn ask(&self, step_up: &StepUp) -> Response<Body> {
+    async fn begin_challenge(&self, factor: &str) -> Result<Box<str>, Way> {
+        match self.entrance.thread.shared.control.challenge(factor.into()).await {
+            Some(Ok(challenge)) => Ok(challenge),
+            Some(Err(error)) => Err(stopped(&error)),
+            None => Err(Way::Stopped(Hitch::Unavailable(None))),
+        }
+    }
+
+    /// The proof, with the challenge that it answers where that could not be begun before.
+    ///
+    /// # Errors
+    /// What stands in the way.
+    pub(super) async fn challenged(&self, proof: Proof) -> Result<Proof, Hitch> {
+        match (&self.attempt.step, proof) {
+            (
+                OwnStep::Totp { challenge: Challenge::ToBegin(factor), .. },
+                Proof::Totp { token, code, .. },
+            ) => match self.begin_challenge(factor).await {
+                Ok(challenge) => Ok(Proof::Totp { token, challenge, code }),
+                Err(Way::Stopped(hitch) | Way::Later(_, hitch)) => Err(hitch),
+                Err(Way::Here(_) | Way::There) => Err(Hitch::AttemptOver),
+            },
+            (_, proof) => Ok(proof),
+        }
+    }
+
+    /// Asks for the step on our page, with its own cookie in the place of the one before, and what stands in its way.
+    fn ask(&self, step_up: &StepUp, hitch: Option<Hitch>) -> Response<Body> {
         let exchange = self.entrance.exchange;
         let live = &exchange.live;
         let Some(sealed) = self.attempt.seal(&live.sealer.context(), entropy::draw(), exchange.now) else {
             return self.lead_away(step_up);
         };
         let mut response = match post::sender(exchange) {
-            Sender::Form => StepPage { exchange, page: self.page, attempt: &self.attempt }.show(None),
-            Sender::Program => post::asker(exchange).step_asked(step_up.code.as_str(), needed(&self.attempt)),
+            Sender::Form => StepPage { exchange, page: self.page, attempt: &self.attempt }.show(hitch),
+            Sender::Program => match hitch {
+                Some(hitch) => post::asker(exchange).hitch(hitch),
+                None => post::asker(exchange).step_asked(step_up.code.as_str(), needed(&self.attempt)),
+            },
         };
         let cookie = live.sealer.cookies().set(OurCookie::Pending, &sealed, OWN_ATTEMPT_LIFETIME);
         response.headers_mut().append(SET_COOKIE, cookie);
@@ -169,11 +233,10 @@ impl Desk<'_> {
             organization: step_up.organization.clone().or_else(|| self.attempt.organization.clone()),
             ..step_up.clone()
         };
-        let (target, remembered) = (&self.attempt.return_to, self.attempt.remembered);
         let mut response = match post::sender(exchange) {
-            Sender::Form => sign_in::step_up(exchange, target, Restarts::NONE, remembered, &step_up),
+            Sender::Form => sign_in::go_on_there(exchange, &self.attempt, &step_up),
             Sender::Program => {
-                let url = sign_in::step_up_url(exchange, Some(target), &step_up);
+                let url = sign_in::step_up_url(exchange, Some(&self.attempt.return_to), &step_up);
                 let more = Map::from_iter([("sign_in_url".to_owned(), Value::from(url))]);
                 post::asker(exchange).step_asked(step_up.code.as_str(), more)
             }
@@ -194,12 +257,24 @@ impl Desk<'_> {
 }
 
 fn stopped(error: &WorkOsError) -> Way {
-    tracing::warn!(%error, "WorkOS did not begin a second step");
     match error {
         // It is not to be had over the API, so the hosted pages have to do it.
-        WorkOsError::Rejected(_) => Way::There,
-        WorkOsError::Misconfigured(_) => Way::Stopped(Hitch::Unavailable(None)),
-        WorkOsError::Transient { retry_after, .. } => Way::Stopped(Hitch::Unavailable(*retry_after)),
+        WorkOsError::Rejected(_) => {
+            tracing::warn!(%error, "WorkOS does not begin a second step here");
+            Way::There
+        }
+        WorkOsError::Misconfigured(Misconfiguration::Refused { .. }) => {
+            tracing::error!(%error, cure = error.cure(), "WorkOS does not begin a second step here");
+            Way::There
+        }
+        WorkOsError::Misconfigured(_) => {
+            tracing::error!(%error, cure = error.cure(), "WorkOS does not begin a second step");
+            Way::Stopped(Hitch::Unavailable(None))
+        }
+        WorkOsError::Transient { retry_after, .. } => {
+            tracing::warn!(%error, "WorkOS did not begin a second step");
+            Way::Stopped(Hitch::Unavailable(*retry_after))
+        }
     }
 }
 

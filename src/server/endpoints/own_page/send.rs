@@ -6,10 +6,12 @@ use http::header::SET_COOKIE;
 use serde_json::json;
 
 use crate::auth::cookie::{OurCookie, RequestCookies};
+use crate::auth::policy::Destination;
 use crate::auth::secret::Secret;
 use crate::auth::sign_in::{OWN_ATTEMPT_LIFETIME, OwnAttempt, OwnStep};
+use crate::auth::time::Span;
 use crate::entropy;
-use crate::server::control::codes::{Applicant, Sent};
+use crate::server::control::codes::{Applicant, Mail, Sent};
 use crate::server::data_thread::DataThread;
 use crate::server::endpoints::own_page::views::StepPage;
 use crate::server::endpoints::own_page::{OwnPage, Typed, is_address};
@@ -17,6 +19,7 @@ use crate::server::endpoints::post::{self, Sender};
 use crate::server::peer::end_user;
 use crate::server::reply::body::Body;
 use crate::server::reply::{Fault, Hitch};
+use crate::server::request::decision;
 use crate::server::request::exchange::{Bearings, Exchange};
 use crate::telemetry::SignInStage;
 
@@ -40,14 +43,7 @@ pub(crate) async fn answer(
     let end_user = end_user(&bearings.client, exchange.request.headers());
     let invitation = typed.hints.invitation_token.as_deref().map(|token| Secret::new(token.to_owned()));
     let applicant = Applicant { email: email.clone(), end_user };
-    let hitch = match thread.shared.control.send_code(applicant, invitation.clone()).await {
-        Some(Sent::Accepted) => None,
-        Some(Sent::TooMany(wait)) => Some(Hitch::TooMany(wait)),
-        Some(Sent::Unavailable(wait)) => Some(Hitch::Unavailable(wait)),
-        None => return post::asker(exchange).fault(Fault::Internal),
-    };
-    if let Some(hitch) = hitch {
-        thread.shared.metrics.sign_in(SignInStage::Failed, hitch.as_str());
+    if let Err(hitch) = mail(thread, exchange, applicant, Mail::SignIn(invitation.clone())).await {
         return stopped(exchange, page, &typed, hitch);
     }
     thread.shared.metrics.sign_in(SignInStage::Started, "none");
@@ -60,6 +56,31 @@ pub(crate) async fn answer(
         step: OwnStep::Code,
     };
     sent(exchange, page, &attempt)
+}
+
+/// A mail that has not left after this long may still leave; whoever waits is asked to try again.
+const PATIENCE: Span = Span::from_secs(20);
+
+/// Has a code mailed. What stands in the way is counted, and recorded where somebody asks too often.
+pub(super) async fn mail(
+    thread: &DataThread,
+    exchange: &Exchange,
+    applicant: Applicant,
+    mail: Mail,
+) -> Result<(), Hitch> {
+    let sent = thread.timer.within(PATIENCE, thread.shared.control.send_code(applicant, mail)).await;
+    let (reason, hitch) = match sent {
+        Ok(Some(Sent::Accepted)) => return Ok(()),
+        Ok(Some(Sent::TooMany(wait))) => {
+            decision::refused(thread, exchange, Destination::Own, "too_many_codes", None).await;
+            (None, Hitch::TooMany(wait))
+        }
+        Ok(Some(Sent::Unavailable(wait))) => (None, Hitch::Unavailable(wait)),
+        Ok(Some(Sent::Misconfigured)) => (Some("misconfigured"), Hitch::Unavailable(None)),
+        Ok(None) | Err(_) => (None, Hitch::Unavailable(None)),
+    };
+    thread.shared.metrics.sign_in(SignInStage::Failed, reason.unwrap_or(hitch.as_str()));
+    Err(hitch)
 }
 
 /// A code is on its way, or would be.
@@ -85,7 +106,7 @@ fn stopped(exchange: &Exchange, page: &OwnPage, typed: &Typed, hitch: Hitch) -> 
     let live = &exchange.live;
     let carried = RequestCookies::read(exchange.request.headers(), live.sealer.cookies().names());
     match OwnAttempt::open(&live.sealer.context(), &carried, exchange.now) {
-        Some((attempt, _)) if attempt.step == OwnStep::Code && *attempt.email.expose() == typed.email => {
+        Some((attempt, _)) if attempt.step == OwnStep::Code && attempt.is_of(&typed.email) => {
             StepPage { exchange, page, attempt: &attempt }.show(Some(hitch))
         }
         Some(_) | None => typed.again(exchange, page, hitch),

@@ -3,6 +3,7 @@
 
 use http::Response;
 use http::header::SET_COOKIE;
+use serde_json::json;
 
 use crate::auth::cookie::{OurCookie, RequestCookies};
 use crate::auth::gate::WhoAmI;
@@ -12,16 +13,17 @@ use crate::auth::refusal::Refusal;
 use crate::auth::return_to::ReturnTo;
 use crate::auth::secret::Secret;
 use crate::auth::session::{Remembered, Tokens};
-use crate::auth::sign_in::{Hints, OwnAttempt, OwnStep, StepId};
-use crate::server::control::codes::{Applicant, Redeemed};
+use crate::auth::sign_in::{Challenge, Hints, OwnAttempt, OwnStep, StepId, Whose};
+use crate::auth::time::Span;
+use crate::server::control::codes::{Applicant, Mail, Redeemed};
 use crate::server::credential;
-use crate::server::credential::entrance::{Entered, Entrance, NotEntered};
+use crate::server::credential::entrance::{self, Entrance, NotEntered};
 use crate::server::credential::renewal;
 use crate::server::data_thread::DataThread;
 use crate::server::endpoints::callback_page;
 use crate::server::endpoints::form::Form;
 use crate::server::endpoints::own_page::views::{Door, StepPage};
-use crate::server::endpoints::own_page::{OwnPage, return_to};
+use crate::server::endpoints::own_page::{OwnPage, Typed, is_address, return_to, send};
 use crate::server::endpoints::post::{self, Sender};
 use crate::server::endpoints::session_json;
 use crate::server::peer::end_user;
@@ -29,13 +31,17 @@ use crate::server::reply::body::Body;
 use crate::server::reply::{Fault, Hitch};
 use crate::server::request::exchange::{Bearings, Exchange};
 use crate::workos::WorkOsError;
-use crate::workos::error::{Misconfiguration, Outage, Rejection};
+use crate::workos::concern::{Concern, Others, Sent};
+use crate::workos::error::{Outage, Rejection};
 use crate::workos::one_time::Proof;
 
 /// The digits of a code.
 const DIGITS: usize = 6;
 /// Longest text that is looked at for them; people paste them with spaces.
 const MAX_CODE_BYTES: usize = 64;
+
+/// Whoever waits for so long, behind many others and a slow WorkOS, is asked to try again.
+const PATIENCE: Span = Span::from_secs(30);
 
 /// Takes a code, or a choice.
 pub(crate) async fn answer(
@@ -52,7 +58,7 @@ pub(crate) async fn answer(
     let carried = RequestCookies::read(exchange.request.headers(), live.sealer.cookies().names());
     let entrance = Entrance { thread, exchange: &exchange, carried: &carried };
     let Some((mut attempt, step)) = OwnAttempt::open(&live.sealer.context(), &carried, exchange.now) else {
-        return nothing_waits(&entrance, page, &return_to(&exchange, &form)).await;
+        return nothing_waits(&entrance, page, &form).await;
     };
     // Another tab may have begun the attempt anew on the way to another page; this one knows where it leads.
     if form.field("return_to").is_some() {
@@ -60,16 +66,37 @@ pub(crate) async fn answer(
     }
     let end_user = end_user(&bearings.client, exchange.request.headers());
     let applicant = Applicant { email: attempt.email.clone(), end_user };
-    let proof = match proof(&attempt, &form) {
-        Ok(proof) => proof,
-        Err(hitch) => return Desk { entrance, page, attempt, step, applicant }.once_more(hitch),
-    };
-    Desk { entrance, page, attempt, step, applicant }.redeem(proof).await
+    let desk = Desk { entrance, page, attempt, step, applicant };
+    match desk.entered(&form) {
+        Entered::Proof(proof) => match desk.challenged(proof).await {
+            Ok(proof) => desk.redeem(proof).await,
+            Err(hitch) => desk.stop(hitch).await,
+        },
+        Entered::Nothing(hitch) => desk.once_more(Some(hitch)),
+        Entered::EarlierStep => desk.once_more(None),
+        Entered::Resend(whose) => desk.resend(whose).await,
+        Entered::Elsewhere => desk.overtaken(&form).await,
+    }
+}
+
+/// What a form or a program gives.
+enum Entered {
+    /// What the step asks for.
+    Proof(Proof),
+    /// Not that.
+    Nothing(Hitch),
+    /// What an earlier step of this sign-in asked for: its page was gone back to. It is worth nothing any more.
+    EarlierStep,
+    /// The wish for another code.
+    Resend(Whose),
+    /// Something for another sign-in, in the place of which this one has come.
+    Elsewhere,
 }
 
 /// There is no attempt. Another tab may have finished it.
-async fn nothing_waits(entrance: &Entrance<'_>, page: &OwnPage, target: &ReturnTo) -> Response<Body> {
+async fn nothing_waits(entrance: &Entrance<'_>, page: &OwnPage, form: &Form) -> Response<Body> {
     let exchange = entrance.exchange;
+    let target = &return_to(exchange, form);
     let live = &exchange.live;
     if post::sender(exchange) == Sender::Form {
         let found = credential::present(entrance.thread, live, entrance.carried).await;
@@ -78,7 +105,8 @@ async fn nothing_waits(entrance: &Entrance<'_>, page: &OwnPage, target: &ReturnT
         }
     }
     entrance.failed(Hitch::AttemptOver.as_str()).await;
-    begin_anew(exchange, page, target, ("", Remembered::Yes), Hitch::AttemptOver)
+    let email = form.field("email").filter(|email| is_address(email)).unwrap_or_default();
+    begin_anew(exchange, page, target, (email, Remembered::Yes), Hitch::AttemptOver)
 }
 
 /// The first page once more, with what is known and why.
@@ -110,8 +138,9 @@ fn proof(attempt: &OwnAttempt, form: &Form) -> Result<Proof, Hitch> {
             code: code()?,
             invitation: attempt.invitation.clone(),
         },
-        OwnStep::EmailVerification { token } => Proof::EmailCode { token: token.clone(), code: code()? },
-        OwnStep::Enrolment { token, challenge, .. } | OwnStep::Totp { token, challenge } => {
+        OwnStep::EmailVerification { token, .. } => Proof::EmailCode { token: token.clone(), code: code()? },
+        OwnStep::Enrolment { token, challenge, .. }
+        | OwnStep::Totp { token, challenge: Challenge::Begun(challenge) | Challenge::ToBegin(challenge) } => {
             Proof::Totp { token: token.clone(), challenge: challenge.clone(), code: code()? }
         }
         OwnStep::Organization { token, .. } => {
@@ -141,13 +170,33 @@ pub(super) struct Desk<'a> {
 }
 
 impl Desk<'_> {
+    /// Our pages say which sign-in and which step they are of; programs may.
+    fn entered(&self, form: &Form) -> Entered {
+        let attempt = &self.attempt;
+        if form.field("email").is_some_and(|email| !attempt.is_of(email)) {
+            return Entered::Elsewhere;
+        }
+        if form.field("step").is_some_and(|step| step != attempt.step.as_str()) {
+            return Entered::EarlierStep;
+        }
+        match (&attempt.step, form.field("resend")) {
+            (OwnStep::EmailVerification { whose: Some(whose), .. }, Some("yes" | "true")) => {
+                Entered::Resend(whose.clone())
+            }
+            _ => proof(attempt, form).map_or_else(Entered::Nothing, Entered::Proof),
+        }
+    }
+
     async fn redeem(self, proof: Proof) -> Response<Body> {
         // A code is redeemed once: not while what it brings could not be kept.
         if !self.entrance.exchange.live.store.answers() {
             return self.stop(Hitch::Unavailable(None)).await;
         }
         let control = &self.entrance.thread.shared.control;
-        let redeemed = control.redeem(self.applicant.clone(), self.step, proof).await;
+        let redeemed = control.redeem(self.applicant.clone(), self.step, proof);
+        let Ok(redeemed) = self.entrance.thread.timer.within(PATIENCE, redeemed).await else {
+            return self.stop(Hitch::Unavailable(None)).await;
+        };
         let hitch = match redeemed {
             Some(Redeemed::Tokens(tokens)) => return self.enter(*tokens).await,
             Some(Redeemed::Refused(WorkOsError::Rejected(Rejection::StepUp(step_up)))) => {
@@ -156,6 +205,7 @@ impl Desk<'_> {
             Some(Redeemed::Refused(error)) => self.hitch_of(&error),
             Some(Redeemed::TooMany(wait)) => Hitch::TooMany(Some(wait)),
             Some(Redeemed::Spent) => Hitch::CodeUsed,
+            Some(Redeemed::Exhausted) => Hitch::CodeTries,
             None => return post::asker(self.entrance.exchange).fault(Fault::Internal),
         };
         self.stop(hitch).await
@@ -174,16 +224,39 @@ impl Desk<'_> {
             | Hitch::CodeTries
             | Hitch::NoChoice
             | Hitch::TooMany(_)
-            | Hitch::Unavailable(_) => self.once_more(hitch),
+            | Hitch::Overtaken
+            | Hitch::Unavailable(_) => self.once_more(Some(hitch)),
         }
     }
 
     /// The page of the step once more.
-    fn once_more(&self, hitch: Hitch) -> Response<Body> {
+    fn once_more(&self, hitch: Option<Hitch>) -> Response<Body> {
         let exchange = self.entrance.exchange;
         match post::sender(exchange) {
-            Sender::Form => StepPage { exchange, page: self.page, attempt: &self.attempt }.show(Some(hitch)),
+            Sender::Form => StepPage { exchange, page: self.page, attempt: &self.attempt }.show(hitch),
+            Sender::Program => post::asker(exchange).hitch(hitch.unwrap_or(Hitch::CodeUsed)),
+        }
+    }
+
+    /// A browser has one sign-in at a time: what was entered in a tab that began another one earlier is not tried with
+    /// this one, which stays as it is.
+    async fn overtaken(&self, form: &Form) -> Response<Body> {
+        let (exchange, page, hitch) = (self.entrance.exchange, self.page, Hitch::Overtaken);
+        self.entrance.failed(hitch.as_str()).await;
+        match post::sender(exchange) {
+            Sender::Form => Typed::read(exchange, page, form).again(exchange, page, hitch),
             Sender::Program => post::asker(exchange).hitch(hitch),
+        }
+    }
+
+    /// Has another code mailed for the step, which stays as it is.
+    async fn resend(&self, whose: Whose) -> Response<Body> {
+        let Entrance { thread, exchange, .. } = self.entrance;
+        let mail = Mail::Verification(whose);
+        match (send::mail(thread, exchange, self.applicant.clone(), mail).await, post::sender(exchange)) {
+            (Err(hitch), _) => self.once_more(Some(hitch)),
+            (Ok(()), Sender::Form) => self.once_more(None),
+            (Ok(()), Sender::Program) => post::asker(exchange).json(&json!({ "success": true })),
         }
     }
 
@@ -199,7 +272,7 @@ impl Desk<'_> {
         let live = &exchange.live;
         let form = post::sender(exchange) == Sender::Form;
         let response = match self.entrance.open(tokens, self.attempt.remembered).await {
-            Ok(Entered { session, cookies, circle }) => {
+            Ok(entrance::Entered { session, cookies, circle }) => {
                 let response = match (form, circle) {
                     (true, true) => callback_page::circle(exchange),
                     (true, false) => {
@@ -240,6 +313,7 @@ impl Desk<'_> {
                 "sign_up_not_allowed"
                 | "authentication_method_not_allowed"
                 | "invalid_credentials"
+                | "email_refused"
                 | "user_mismatch"
                     if first =>
                 {
@@ -247,13 +321,14 @@ impl Desk<'_> {
                 }
                 _ => Hitch::Refused,
             },
-            WorkOsError::Misconfigured(Misconfiguration::Refused { status: 404, .. }) if first => {
-                Hitch::WrongCode
-            }
-            WorkOsError::Misconfigured(_) => {
-                tracing::error!(%error, "WorkOS does not accept this configuration, or what we ask of it");
-                Hitch::Unavailable(None)
-            }
+            WorkOsError::Misconfigured(_) => match error.concerns(Sent::TheirsAlone, Others::Unknown) {
+                Concern::OneAddress if first => Hitch::WrongCode,
+                Concern::OneAddress => Hitch::AttemptOver,
+                Concern::Everybody => {
+                    tracing::error!(%error, cure = error.cure(), "WorkOS lets nobody in");
+                    Hitch::Unavailable(None)
+                }
+            },
             WorkOsError::Transient { cause: Outage::RateLimited, retry_after, .. } => {
                 Hitch::TooMany(*retry_after)
             }

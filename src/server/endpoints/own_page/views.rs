@@ -195,7 +195,7 @@ impl StepPage<'_> {
             alert: hitch.map(|hitch| alert(language, hitch)),
             bad_field: matches!(hitch, Some(Hitch::BadCode | Hitch::WrongCode)),
             action: site.path(Endpoint::MagicAuthVerify),
-            fields: vec![("return_to", target.clone())],
+            fields: self.fields(&target),
             choices,
             setup: setup(language, &attempt.step),
             resend: self.resend(&target),
@@ -217,11 +217,31 @@ impl StepPage<'_> {
         }
     }
 
-    /// Another code is asked for like the first one, with the same fields.
+    /// Which sign-in and which step this page is of: in another tab a newer one may have been begun, and people go back.
+    fn fields(&self, target: &str) -> Vec<Field> {
+        vec![
+            ("return_to", target.to_owned()),
+            ("email", self.attempt.email.expose().clone()),
+            ("step", self.attempt.step.as_str().to_owned()),
+        ]
+    }
+
+    /// Another code is asked for: a sign-in's like the first one, with the same fields; one that proves the address
+    /// where it is entered.
     fn resend(&self, target: &str) -> Option<Resend> {
         let attempt = self.attempt;
-        if attempt.step != OwnStep::Code {
-            return None;
+        let site = &self.exchange.live.site;
+        match &attempt.step {
+            OwnStep::Code => {}
+            OwnStep::EmailVerification { whose: Some(_), .. } => {
+                let mut fields = self.fields(target);
+                fields.push(("resend", "yes".to_owned()));
+                return Some(Resend { action: site.path(Endpoint::MagicAuthVerify), fields });
+            }
+            OwnStep::EmailVerification { whose: None, .. }
+            | OwnStep::Enrolment { .. }
+            | OwnStep::Totp { .. }
+            | OwnStep::Organization { .. } => return None,
         }
         let remembered = match attempt.remembered {
             Remembered::Yes => "yes",
@@ -234,7 +254,7 @@ impl StepPage<'_> {
         ];
         fields.extend(attempt.organization.as_ref().map(|id| ("organization_id", id.to_string())));
         fields.extend(attempt.invitation.as_ref().map(|one| ("invitation_token", one.expose().clone())));
-        Some(Resend { action: self.exchange.live.site.path(Endpoint::MagicAuth), fields })
+        Some(Resend { action: site.path(Endpoint::MagicAuth), fields })
     }
 }
 
@@ -271,6 +291,7 @@ fn alert(language: &'static Language, hitch: Hitch) -> Text {
         Hitch::CodeUsed => &words.code_used,
         Hitch::CodeTries => &words.code_tries,
         Hitch::AttemptOver => &words.attempt_over,
+        Hitch::Overtaken => &words.overtaken,
         Hitch::NoChoice => &words.no_choice,
         Hitch::TooMany(_) => &words.too_many_requests,
         Hitch::Unavailable(_) => &words.unavailable,

@@ -84,6 +84,15 @@ pub(crate) fn begin(store: &mut Store, user_id: &str, email: &str) -> String {
     id
 }
 
+/// The newest verification of the person and address that this one is of: a code that was sent again counts in
+/// its place.
+pub(crate) fn newest(store: &Store, id: &str) -> String {
+    let rows = || store.catalogue.verifications.rows().rev();
+    let of = |row: &EmailVerification| (row.user_id.clone(), row.email.clone());
+    let whose = store.catalogue.verifications.get(id).map(of);
+    rows().find(|row| Some(of(row)) == whose).map_or_else(|| id.to_owned(), |row| row.id.clone())
+}
+
 /// Uses up the code of a verification; the address counts as verified from then on, if it is still
 /// the person's.
 pub(crate) fn take(store: &mut Store, id: &str, presented: &str) -> Result<(), CodeFault> {

@@ -104,7 +104,8 @@ fn by_email_verification(store: &mut Store, asked: &Asked<'_>) -> Answer {
         return Err(pending::invalid_token());
     };
     let email = email_of(store, &pending.progress.grant.user_id);
-    verification::take(store, id, code).map_err(|fault| {
+    let id = verification::newest(store, id);
+    verification::take(store, &id, code).map_err(|fault| {
         note(store, asked, "email_verification", &email, Some(fault.words()));
         fault.refusal()
     })?;
