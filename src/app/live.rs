@@ -22,13 +22,13 @@ use crate::config::upstream_address::UpstreamAddress;
 use crate::mail::{Mailer, MailerError, Protection, Relay};
 use crate::server::connection::listener::Listen;
 use crate::server::content_security_policy;
-use crate::server::endpoints::own_page::{Logo, OwnPage, Remembering, Way};
 use crate::server::language::Letters;
 use crate::server::live::{Live, RouteLabels};
 use crate::server::peer::client_addr::{TrustedPeers, UnixTrust};
 use crate::server::settings::{
     AccessLogging, AuthorizeSettings, BearerRules, ConnectionLimits, LinkMail, RequestLimits, WayIn,
 };
+use crate::server::settings::{Logo, OwnPage, Remembering, Way};
 use crate::server::site::{Scheme, Site};
 use crate::standing::StandingTable;
 use crate::store::Sealer;

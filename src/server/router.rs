@@ -16,7 +16,6 @@ use crate::server::endpoints::change;
 use crate::server::endpoints::magic_link;
 use crate::server::endpoints::me;
 use crate::server::endpoints::own_page;
-use crate::server::endpoints::own_page::{OwnPage, Way};
 use crate::server::endpoints::revoke;
 use crate::server::endpoints::session_json;
 use crate::server::endpoints::sign_in;
@@ -29,6 +28,7 @@ use crate::server::peer::client_addr::ClientAddr;
 use crate::server::reply::{Fault, Unclear};
 use crate::server::request::exchange::{Answer, Bearings, Exchange, Note};
 use crate::server::request::intake::{self, IntakeFault};
+use crate::server::settings::{OwnPage, Way};
 use crate::server::site::Endpoint;
 use crate::telemetry::DecisionWord;
 

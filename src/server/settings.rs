@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use url::Url;
 
 use crate::auth::identity::OrganizationId;
@@ -57,6 +58,74 @@ pub enum WayIn {
     Provider(Box<str>),
     /// An enterprise connection.
     Connection(Box<str>),
+}
+
+/// What the operator says about our own sign-in page.
+#[derive(Debug, Clone)]
+pub struct OwnPage {
+    /// The ways in, in the operator's order.
+    pub ways: Vec<Way>,
+    /// The heading; `None`: the language's own word.
+    pub title: Option<Box<str>>,
+    /// A picture above it.
+    pub logo: Option<Logo>,
+    /// Where people get help.
+    pub support_url: Option<Box<str>>,
+    /// Are people asked whether they want to be remembered?
+    pub remembering: Remembering,
+}
+
+/// Are people asked whether the browser is to remember them when it is closed?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remembering {
+    /// Yes.
+    Asked,
+    /// No: it does.
+    Always,
+}
+
+/// A way in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// WorkOS' hosted pages, or the provider or connection that is configured.
+    AuthKit,
+    /// A code by mail.
+    MagicAuth,
+    /// A link by mail.
+    MagicLink,
+}
+
+impl OwnPage {
+    /// Is this way in offered?
+    #[must_use]
+    pub fn offers(&self, way: Way) -> bool {
+        self.ways.contains(&way)
+    }
+}
+
+impl Way {
+    /// Does it begin with the person's address?
+    pub(crate) const fn takes_address(self) -> bool {
+        match self {
+            Self::AuthKit => false,
+            Self::MagicAuth | Self::MagicLink => true,
+        }
+    }
+}
+
+/// A picture that browsers show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Logo {
+    pub(crate) media_type: &'static str,
+    pub(crate) bytes: Bytes,
+}
+
+impl Logo {
+    /// A picture of this media type.
+    #[must_use]
+    pub fn new(media_type: &'static str, bytes: Vec<u8>) -> Self {
+        Self { media_type, bytes: bytes.into() }
+    }
 }
 
 /// Limits on single requests.

@@ -17,7 +17,7 @@ use crate::auth::time::Span;
 use crate::clock::{Clock, Moment};
 use crate::server::control::discretion::{Discretion, Manner};
 use crate::server::control::limits::Limits;
-use crate::server::control::steps::Steps;
+use crate::server::control::steps::{Redeemed, Steps};
 use crate::workos::concern::{self, Concern, Others};
 use crate::workos::error::Outage;
 use crate::workos::one_time::{Enrolment, Proof};
@@ -48,21 +48,6 @@ pub(crate) enum Sent {
     Unavailable(Option<Span>),
     /// None can be sent to anybody until the operator has mended it.
     Misconfigured,
-}
-
-/// What became of a proof.
-#[derive(Debug)]
-pub(crate) enum Redeemed {
-    /// Tokens.
-    Tokens(Box<Tokens>),
-    /// Too many were tried; wait so long.
-    TooMany(Span),
-    /// This step of this attempt was taken before, or is being taken.
-    Spent,
-    /// Too many wrong codes were given for this mail.
-    Exhausted,
-    /// WorkOS gave none.
-    Refused(WorkOsError),
 }
 
 /// Whoever gives an address or a code.

@@ -16,9 +16,9 @@ use crate::mail::{Errand, MailError, Mailer};
 use crate::server::control::discretion::{Discretion, Manner};
 use crate::server::control::limits::Limits;
 use crate::server::language::{Language, Letter};
-use crate::server::live::Live;
 use crate::server::settings::LinkMail;
-use crate::server::site::Endpoint;
+use crate::server::site::{Endpoint, Site};
+use crate::store::Sealer;
 use crate::workos::concern::{self, Concern};
 use crate::workos::error::Outage;
 use crate::workos::{Link, LinkRequest, WorkOs, WorkOsError};
@@ -34,8 +34,12 @@ const EACH_CLIENT: u32 = 30;
 /// A link to be mailed.
 #[derive(Debug)]
 pub(crate) struct LinkOrder {
-    /// The configuration of the moment.
-    pub(crate) live: Arc<Live>,
+    /// Who mails it.
+    pub(crate) mail: LinkMail,
+    /// Where it leads.
+    pub(crate) site: Site,
+    /// Seals it, where we mail it.
+    pub(crate) sealer: Arc<Sealer>,
     pub(crate) address: Address,
     pub(crate) attempt: LinkAttempt,
     /// What whoever asks reads.
@@ -129,8 +133,7 @@ impl LinkOrder {
     }
 
     async fn mailed(&self, workos: &WorkOs, clock: &Clock, manner: Manner) -> Result<(), Unsent> {
-        let site = &self.live.site;
-        let redirect_uri = site.url(Endpoint::MagicLinkCallback);
+        let redirect_uri = self.site.url(Endpoint::MagicLinkCallback);
         let request = LinkRequest {
             email: self.address.as_str(),
             redirect_uri: &redirect_uri,
@@ -141,11 +144,11 @@ impl LinkOrder {
             Ok(link) => link,
             Err(error) => return Err(not_made(&error, &redirect_uri, manner)),
         };
-        match &self.live.magic_link {
-            Some(LinkMail::Own(mailer, letters)) => {
+        match &self.mail {
+            LinkMail::Own(mailer, letters) => {
                 self.mail(&link, mailer, letters.in_language(self.language), clock).await
             }
-            Some(LinkMail::WorkOs) | None => match workos.send_link(&link).await {
+            LinkMail::WorkOs => match workos.send_link(&link).await {
                 Err(WorkOsError::Transient { cause: cause @ (Outage::Timeout | Outage::Broken), .. }) => {
                     tracing::warn!(%cause, "WorkOS did not say whether it mailed a magic link");
                     Err(Unsent::Openly(LinkFault::Late))
@@ -156,7 +159,7 @@ impl LinkOrder {
     }
 
     async fn mail(&self, link: &Link, mailer: &Mailer, letter: &Letter, clock: &Clock) -> Result<(), Unsent> {
-        let context = self.live.sealer.context();
+        let context = self.sealer.context();
         let sealed = match self.attempt.seal_link(&context, &link.url, entropy::draw()) {
             Ok(sealed) => sealed,
             Err(error) => {
@@ -164,7 +167,7 @@ impl LinkOrder {
                 return Err(Unsent::Openly(LinkFault::Unavailable(None)));
             }
         };
-        let page = self.live.site.url(Endpoint::MagicLinkOpen);
+        let page = self.site.url(Endpoint::MagicLinkOpen);
         let ours = Secret::new(format!("{page}?link={}", sealed.as_str()));
         let errand = Errand {
             template: &letter.template,

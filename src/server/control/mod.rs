@@ -16,9 +16,10 @@ use crate::auth::session::Tokens;
 use crate::auth::sign_in::StepId;
 use crate::auth::time::Span;
 use crate::clock::{Clock, Moment};
-use crate::server::control::codes::{Applicant, Asked, Codes, Enrol, Mail, Redeemed, Sent};
+use crate::server::control::codes::{Applicant, Asked, Codes, Enrol, Mail, Sent};
 use crate::server::control::links::{LinkOrder, LinkSent, Links};
 use crate::server::control::lookup::{Lookup, Lookups};
+use crate::server::control::steps::Redeemed;
 use crate::standing::StandingTable;
 use crate::workos::lists::{Membership, UserSession};
 use crate::workos::one_time::{Enrolment, Proof};
@@ -30,7 +31,7 @@ mod limits;
 pub(crate) mod links;
 pub(crate) mod lookup;
 pub mod profiles;
-mod steps;
+pub(crate) mod steps;
 
 /// Questions that may wait; more wait at the sender.
 const ASKS: usize = 1_024;

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::auth::session::Tokens;
 use crate::auth::sign_in::StepId;
-use crate::server::control::codes::Redeemed;
+use crate::auth::time::Span;
 use crate::workos::WorkOsError;
 use crate::workos::concern::{Concern, Others, Sent};
 use crate::workos::error::Rejection;
@@ -20,6 +20,21 @@ const PRESSES: usize = 8;
 /// Wrong codes of one mail. WorkOS counts those of mails that it sent; counted here, a code that was never sent, because
 /// nobody is known by that address, comes to the same end.
 const WRONG_CODES: u32 = 5;
+
+/// What became of a proof.
+#[derive(Debug)]
+pub(crate) enum Redeemed {
+    /// Tokens.
+    Tokens(Box<Tokens>),
+    /// Too many were tried; wait so long.
+    TooMany(Span),
+    /// This step of this attempt was taken before, or is being taken.
+    Spent,
+    /// Too many wrong codes were given for this mail.
+    Exhausted,
+    /// WorkOS gave none.
+    Refused(WorkOsError),
+}
 
 /// Steps that somebody has tried to take, the oldest first.
 #[derive(Debug, Default)]

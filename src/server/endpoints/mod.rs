@@ -7,7 +7,7 @@ pub(crate) mod change;
 mod form;
 pub(crate) mod magic_link;
 pub(crate) mod me;
-pub mod own_page;
+pub(crate) mod own_page;
 mod post;
 pub(crate) mod revoke;
 pub(crate) mod session_json;

@@ -15,12 +15,13 @@ use crate::auth::sign_in::{
 };
 use crate::entropy;
 use crate::server::data_thread::DataThread;
-use crate::server::endpoints::own_page::{self, OwnPage, Way};
+use crate::server::endpoints::own_page;
 use crate::server::endpoints::post;
 use crate::server::reply::Fault;
 use crate::server::reply::body::Body;
 use crate::server::request::exchange::Exchange;
 use crate::server::settings::{AuthorizeSettings, WayIn};
+use crate::server::settings::{OwnPage, Way};
 use crate::server::site::Endpoint;
 use crate::telemetry::SignInStage;
 use crate::workos::error::{StepUp, StepUpKind};

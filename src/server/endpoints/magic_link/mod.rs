@@ -15,12 +15,13 @@ use crate::auth::time::Span;
 use crate::entropy;
 use crate::server::control::links::{LinkFault, LinkOrder};
 use crate::server::data_thread::DataThread;
-use crate::server::endpoints::own_page::{OwnPage, Typed};
+use crate::server::endpoints::own_page::Typed;
 use crate::server::endpoints::post::{self, Sender};
 use crate::server::reply::Hitch;
 use crate::server::reply::body::Body;
 use crate::server::request::decision;
 use crate::server::request::exchange::{Bearings, Exchange};
+use crate::server::settings::{LinkMail, OwnPage};
 use crate::telemetry::SignInStage;
 
 pub(crate) mod callback;
@@ -50,9 +51,16 @@ pub(crate) async fn ask(
     };
     let Some(address) = Address::parse(&typed.email) else { return stopped(Hitch::BadEmail) };
     let attempt = begin(exchange, &address, &typed);
-    let (live, ip) = (Arc::clone(&exchange.live), bearings.client.ip);
-    let language = exchange.language();
-    let order = LinkOrder { live, address: address.clone(), attempt: attempt.clone(), language, ip };
+    let live = &exchange.live;
+    let order = LinkOrder {
+        mail: live.magic_link.clone().unwrap_or(LinkMail::WorkOs),
+        site: live.site.clone(),
+        sealer: Arc::clone(&live.sealer),
+        address: address.clone(),
+        attempt: attempt.clone(),
+        language: exchange.language(),
+        ip: bearings.client.ip,
+    };
     let sent = thread.timer.within(PATIENCE, thread.shared.control.send_link(order)).await;
     // A link that arrives after all is to be good.
     let late = matches!(sent, Err(_) | Ok(Some(Err(LinkFault::Late))));

@@ -13,7 +13,7 @@ use crate::server::language::{Language, Text};
 use crate::server::reply::Hitch;
 use crate::server::reply::body::Body;
 use crate::server::request::exchange::Exchange;
-use crate::server::settings::WayIn;
+use crate::server::settings::{OwnPage, Remembering, Way, WayIn};
 use crate::server::site::{Endpoint, Site};
 
 pub(crate) mod logo;
@@ -23,63 +23,10 @@ pub(crate) mod send;
 pub(crate) mod verify;
 mod views;
 
-pub use crate::server::endpoints::own_page::logo::Logo;
-
 /// Longest address (RFC 5321 §4.5.3.1 allows 64 + 1 + 255).
 const MAX_EMAIL_BYTES: usize = 320;
 
-/// What the operator says about the page.
-#[derive(Debug, Clone)]
-pub struct OwnPage {
-    /// The ways in, in the operator's order.
-    pub ways: Vec<Way>,
-    /// The heading; `None`: the language's own word.
-    pub title: Option<Box<str>>,
-    /// A picture above it.
-    pub logo: Option<Logo>,
-    /// Where people get help.
-    pub support_url: Option<Box<str>>,
-    /// Are people asked whether they want to be remembered?
-    pub remembering: Remembering,
-}
-
-/// Are people asked whether the browser is to remember them when it is closed?
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Remembering {
-    /// Yes.
-    Asked,
-    /// No: it does.
-    Always,
-}
-
-/// A way in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
-    /// WorkOS' hosted pages, or the provider or connection that is configured.
-    AuthKit,
-    /// A code by mail.
-    MagicAuth,
-    /// A link by mail.
-    MagicLink,
-}
-
-impl OwnPage {
-    /// Is this way in offered?
-    #[must_use]
-    pub fn offers(&self, way: Way) -> bool {
-        self.ways.contains(&way)
-    }
-}
-
 impl Way {
-    /// Does it begin with the person's address?
-    pub(crate) const fn takes_address(self) -> bool {
-        match self {
-            Self::AuthKit => false,
-            Self::MagicAuth | Self::MagicLink => true,
-        }
-    }
-
     /// Where its button leads.
     fn action(self, site: &Site) -> String {
         match self {

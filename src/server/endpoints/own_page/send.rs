@@ -14,13 +14,14 @@ use crate::entropy;
 use crate::server::control::codes::{Applicant, Mail, Sent};
 use crate::server::data_thread::DataThread;
 use crate::server::endpoints::own_page::views::StepPage;
-use crate::server::endpoints::own_page::{OwnPage, Typed, is_address};
+use crate::server::endpoints::own_page::{Typed, is_address};
 use crate::server::endpoints::post::{self, Sender};
 use crate::server::peer::end_user;
 use crate::server::reply::body::Body;
 use crate::server::reply::{Fault, Hitch};
 use crate::server::request::decision;
 use crate::server::request::exchange::{Bearings, Exchange};
+use crate::server::settings::OwnPage;
 use crate::telemetry::SignInStage;
 
 /// Takes an address in.

@@ -6,12 +6,13 @@ use http::Response;
 use crate::auth::return_to::ReturnTo;
 use crate::auth::session::Remembered;
 use crate::auth::sign_in::{Hints, OwnAttempt, OwnStep, ScreenHint};
-use crate::server::endpoints::own_page::{OwnPage, Remembering, Way, qr};
+use crate::server::endpoints::own_page::qr;
 use crate::server::language::{Language, Phrase, Text};
 use crate::server::reply::Hitch;
 use crate::server::reply::body::Body;
 use crate::server::reply::page::{Page, Style};
 use crate::server::request::exchange::Exchange;
+use crate::server::settings::{OwnPage, Remembering, Way};
 use crate::server::site::Endpoint;
 
 type Field = (&'static str, String);
