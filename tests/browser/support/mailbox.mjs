@@ -1,75 +1,81 @@
-// A mail relay on loopback (RFC 5321) that keeps the letters it is given.
+// A mail relay on loopback that keeps the letters it is given: a real SMTP server (RFC 5321), with STARTTLS or TLS from
+// the first byte (RFC 8314) and a login where a story wants them.
 
 import { once } from 'node:events';
-import { createServer } from 'node:net';
+import { readFile } from 'node:fs/promises';
+
+import PostalMime from 'postal-mime';
+import { SMTPServer } from 'smtp-server';
 
 /** A running relay. */
 export class Mailbox {
   #letters = [];
   #waiting = new Set();
 
-  static async start() {
+  /**
+   * Starts one on a free port. `certificate` is `{ key, certificate }`, files in PEM; with it `wrapped` says TLS from
+   * the first byte, otherwise STARTTLS is offered. `login` is `{ user, password }`, without which nobody sends.
+   * `strangers` are addresses that it does not know (550 5.1.1).
+   */
+  static async start({ certificate, wrapped = false, login, strangers = [] } = {}) {
     const mailbox = new Mailbox();
-    mailbox.server = createServer((socket) => mailbox.#talk(socket)).listen(0, '127.0.0.1');
-    await once(mailbox.server, 'listening');
-    mailbox.port = mailbox.server.address().port;
+    const tls = certificate && { key: await readFile(certificate.key), cert: await readFile(certificate.certificate) };
+    mailbox.server = new SMTPServer({
+      ...tls,
+      secure: wrapped,
+      authOptional: !login,
+      disabledCommands: [...(tls ? [] : ['STARTTLS']), ...(login ? [] : ['AUTH'])],
+      onAuth: ({ username, password }, session, answer) => {
+        const good = username === login.user && password === login.password;
+        answer(good ? null : new Error('5.7.8 Authentication credentials invalid'), { user: username });
+      },
+      onRcptTo: ({ address }, session, answer) => {
+        const known = !strangers.includes(address);
+        answer(known ? null : Object.assign(new Error('5.1.1 No such mailbox'), { responseCode: 550 }));
+      },
+      onData: (stream, session, answer) => mailbox.#keep(stream, session).then(() => answer(), answer),
+    });
+    mailbox.server.on('error', () => {}); // Whoever hangs up is the story's matter.
+    const listener = mailbox.server.listen(0, '127.0.0.1');
+    await once(listener, 'listening');
+    mailbox.port = listener.address().port;
     return mailbox;
   }
 
-  /** The link in the next letter to this address; each letter is taken once. */
-  async linkTo(address) {
+  /** The next letter to this address: its envelope, and what is written in it. Each is taken once. */
+  async letterTo(address) {
     for (;;) {
       const at = this.#letters.findIndex((letter) => letter.to === address);
-      if (at >= 0) {
-        const [{ text }] = this.#letters.splice(at, 1);
-        const link = text.match(/\S+\/magic-link\/open\?link=\S+/);
-        if (!link) throw new Error(`no link in ${text}`);
-        return link[0];
-      }
+      if (at >= 0) return this.#letters.splice(at, 1)[0];
       await new Promise((resolve) => this.#waiting.add(resolve));
     }
+  }
+
+  /** The link in the next letter to this address. */
+  async linkTo(address) {
+    const { text } = await this.letterTo(address);
+    const link = text.match(/\S+\/magic-link\/open\?link=\S+/);
+    if (!link) throw new Error(`no link in ${text}`);
+    return link[0];
+  }
+
+  /** How many letters nobody has taken yet. */
+  get waiting() {
+    return this.#letters.length;
   }
 
   async stop() {
     await new Promise((resolve) => this.server.close(resolve));
   }
 
-  #talk(socket) {
-    let heard = '';
-    let letter;
-    let reading = false;
-    const say = (line) => socket.write(`${line}\r\n`);
-    const take = (line) => {
-      const word = line.split(/[ :]/)[0].toUpperCase();
-      if (word === 'RCPT') letter = { to: line.match(/<(.*?)>/)[1] };
-      if (word === 'DATA') reading = true;
-      if (word === 'QUIT') return socket.end('221 bye\r\n');
-      return say(word === 'DATA' ? '354 go on' : '250 ok');
-    };
-    socket.on('error', () => {});
-    socket.on('data', (bytes) => {
-      heard += bytes.toString('latin1');
-      for (;;) {
-        const end = reading ? '\r\n.\r\n' : '\r\n';
-        const at = heard.indexOf(end);
-        if (at < 0) return;
-        const part = heard.slice(0, at);
-        heard = heard.slice(at + end.length);
-        if (reading) {
-          reading = false;
-          this.#letters.push({ ...letter, text: unquoted(part) });
-          for (const resolve of this.#waiting) resolve();
-          this.#waiting.clear();
-          say('250 taken');
-        } else take(part);
-      }
-    });
-    say('220 relay');
+  async #keep(stream, { secure, user, envelope }) {
+    const chunks = [];
+    for await (const chunk of stream) chunks.push(chunk);
+    const { subject, text, from, headers } = await PostalMime.parse(Buffer.concat(chunks));
+    const [{ address: to }] = envelope.rcptTo;
+    const header = (name) => headers.find(({ key }) => key === name)?.value;
+    this.#letters.push({ to, sender: envelope.mailFrom.address, secure, user, subject, text, from, header });
+    for (const resolve of this.#waiting) resolve();
+    this.#waiting.clear();
   }
-}
-
-/** Takes quoted-printable back (RFC 2045 §6.7). */
-function unquoted(text) {
-  if (!/^content-transfer-encoding: quoted-printable$/im.test(text)) return text;
-  return text.replace(/=\r\n/g, '').replace(/=([0-9A-F]{2})/g, (_, hex) => String.fromCharCode(parseInt(hex, 16)));
 }

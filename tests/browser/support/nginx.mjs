@@ -1,12 +1,11 @@
 // A real nginx in front of the demo, which ends TLS with a certificate made for the occasion.
 
-import { execFile } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 
+import { selfSigned } from './certificate.mjs';
 import { Program, until } from './processes.mjs';
 
 /** The configuration that the repository ships for an nginx in front. */
@@ -17,11 +16,7 @@ export class Nginx {
   static async start({ tlsPort, plainPort, upstream }) {
     const nginx = new Nginx();
     nginx.folder = await mkdtemp(join(tmpdir(), 'vestibule-nginx-'));
-    const [key, certificate] = ['key.pem', 'certificate.pem'].map((name) => join(nginx.folder, name));
-    await promisify(execFile)('openssl', [
-      ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'],
-      ...['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost', '-keyout', key, '-out', certificate],
-    ]);
+    const { key, certificate } = await selfSigned(nginx.folder);
     const file = join(nginx.folder, 'nginx.conf');
     await writeFile(file, nginx.#configuration({ tlsPort, plainPort, upstream, key, certificate }));
     nginx.program = new Program('nginx', ['-e', 'stderr', '-p', nginx.folder, '-c', file]);
