@@ -22,6 +22,8 @@ mod sample_app;
 
 /// The configuration of the demo; the addresses of the other two are filled in when they are known.
 const CONFIG: &str = include_str!("../../../config/demo.toml");
+/// What the page of the site itself offers.
+const OWN_PAGE: &str = r#"["authkit", "magic_auth", "magic_link"]"#;
 /// Where Vestibule listens when that is free.
 const USUAL_PORT: u16 = 8080;
 
@@ -35,6 +37,9 @@ struct Arguments {
     /// A configuration instead of the demo's own; addresses and credentials of the demo are laid over it
     #[arg(long, value_name = "FILE")]
     config: Option<std::path::PathBuf>,
+    /// Ask people on a page of the site itself, which offers codes and links by mail beside AuthKit
+    #[arg(long)]
+    own_page: bool,
     /// The address that browsers use, when something else stands in front
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
@@ -81,7 +86,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     }
     writeln!(std::io::stdout(), "{public_url}/")?;
     std::io::stdout().flush()?;
-    greet(&public_url)?;
+    greet(&public_url, &emulator.url())?;
     wait_for_interrupt(running);
     emulator.stop();
     Ok(())
@@ -124,13 +129,15 @@ fn start_proxy(
         ("VESTIBULE__WORKOS__API_URL", emulator.url()),
         ("VESTIBULE__UPSTREAMS__APP__URL", format!("http://{sample}")),
     ];
+    let own_page = arguments.own_page.then(|| ("VESTIBULE__SIGN_IN__METHODS", OWN_PAGE.to_owned()));
+    let overlay = overlay.into_iter().chain(own_page);
     let loaded = match &arguments.config {
-        Some(file) => config::load(Some(file), &overlay.into_iter().collect())?,
+        Some(file) => config::load(Some(file), &overlay.collect())?,
         None => {
             // A new key each time: the demo's sessions end with it.
             let (_, key) = SealingKey::generate(entropy::draw(), clock.now());
             let keys = [("VESTIBULE__SESSION__KEYS", format!("[{:?}]", key.expose()))];
-            let environment: Environment = overlay.into_iter().chain(keys).collect();
+            let environment: Environment = overlay.chain(keys).collect();
             config::parse_text("demo.toml", CONFIG, Path::new("."), &environment)?
         }
     };
@@ -144,14 +151,15 @@ fn start_proxy(
     Ok(app::start(AppSettings::new(loaded.config)?, outputs, clock)?)
 }
 
-fn greet(public_url: &str) -> std::io::Result<()> {
+fn greet(public_url: &str, emulator: &str) -> std::io::Result<()> {
     let mut err = std::io::stderr().lock();
     writeln!(err, "Open {public_url}/ in a browser and sign in as one of these people:")?;
     writeln!(err, "  ada@example.com   admin of Acme, may see /admin/")?;
     writeln!(err, "  ben@example.com   member of Acme and Globex")?;
     writeln!(err, "  cleo@example.com  in no organization")?;
     writeln!(err, "  dan@example.com   whose address is not verified")?;
-    writeln!(err, "{public_url}/public/ is open to everyone. Press Ctrl-C to stop.")
+    writeln!(err, "{public_url}/public/ is open to everyone. Press Ctrl-C to stop.")?;
+    writeln!(err, "What WorkOS would mail stands at {emulator}/_control/v1/inbox/page")
 }
 
 fn wait_for_interrupt(running: Running) {
