@@ -27,6 +27,7 @@ mod serve;
 mod terminal;
 mod text;
 mod token;
+mod unseen;
 mod workos;
 
 /// What the program answers to the shell, by the numbers of `sysexits.h`. When several would apply, the

@@ -233,6 +233,24 @@ fn the_api_key_is_not_in_the_list_of_processes() {
 // ---- At a terminal ----
 
 #[test]
+fn a_password_that_is_typed_is_not_shown() {
+    let (upstream, operator) =
+        stand_in("/user_management/password_reset/confirm", says(200, r#"{"user":{}}"#));
+    let (shown, code) = operator.asked_at_terminal(
+        "password-reset confirm --token t",
+        "--new-password: ",
+        "correct horse battery\n",
+    );
+    assert_eq!(code, Some(0), "{shown}");
+    assert!(!shown.contains("horse"), "{shown}");
+    let [request] = &upstream.requests()[..] else { panic!("one request") };
+    assert!(
+        String::from_utf8_lossy(&request.body).contains("\"new_password\":\"correct horse battery\""),
+        "{request:?}"
+    );
+}
+
+#[test]
 fn without_a_terminal_nothing_is_deleted() {
     let (workos, operator) = demo();
     let outcome = operator.run_told(&["users", "delete", ADA], "yes\n");

@@ -10,6 +10,7 @@ use std::str::FromStr;
 use zeroize::Zeroizing;
 
 use crate::auth::secret::Secret;
+use crate::command::unseen::Unseen;
 use crate::command::{Console, End};
 
 /// Largest secret that is read.
@@ -94,12 +95,21 @@ impl<'c, 'w> Secrets<'c, 'w> {
             )));
         }
         self.read_for = Some(flag);
-        if self.console.answerer == End::Terminal {
-            self.console
-                .note(&format!("{flag}: type it, then Enter and Ctrl-D; it can be seen on the screen\n"));
-        }
-        let text = read(&mut self.console.input);
+        let text = match self.console.answerer {
+            End::Terminal => self.one_line(flag),
+            End::Elsewhere => read(&mut self.console.input),
+        };
         checked(flag, text.map_err(|error| Misuse(format!("{flag} cannot be read: {error}")))?)
+    }
+
+    /// What somebody types at a terminal, which does not show it.
+    fn one_line(&mut self, flag: &'static str) -> io::Result<Secret<String>> {
+        let unseen = Unseen::begin();
+        let shown = if unseen.holds() { "" } else { " (it can be seen on the screen)" };
+        self.console.note(&format!("{flag}{shown}: "));
+        let line = line(&mut self.console.input).and_then(|bytes| secret(&bytes));
+        self.console.note("\n");
+        line
     }
 }
 
@@ -115,10 +125,24 @@ fn from_file(flag: &str, path: &Path) -> Result<Secret<String>, Misuse> {
 fn read(source: &mut dyn Read) -> io::Result<Secret<String>> {
     let mut bytes = Zeroizing::new(Vec::new());
     source.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    secret(&bytes)
+}
+
+/// Reads a line with its end, and no byte more.
+fn line(source: &mut dyn Read) -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    let mut byte = [0];
+    while bytes.len() as u64 <= MAX_BYTES && !bytes.ends_with(b"\n") && source.read(&mut byte)? > 0 {
+        bytes.extend(byte);
+    }
+    Ok(bytes)
+}
+
+fn secret(bytes: &[u8]) -> io::Result<Secret<String>> {
     if u64::try_from(bytes.len()).is_ok_and(|length| length > MAX_BYTES) {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is too long for a secret"));
     }
-    let text = std::str::from_utf8(&bytes)
+    let text = std::str::from_utf8(bytes)
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not text"))?;
     let text = text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
     Ok(Secret::new(text.to_owned()))
@@ -166,6 +190,20 @@ mod tests {
         let said = String::from_utf8(said).unwrap();
         assert!(said.contains("--password") && said.contains("@FILE") && !said.contains("canary"), "{said}");
         assert!(!format!("{:?}", arg("canary")).contains("canary"));
+    }
+
+    #[test]
+    fn at_a_terminal_a_line_is_enough() {
+        let mut said = Vec::new();
+        let console = Console::new(io::sink(), &mut said, Style::Lines);
+        let mut console = console.answered_by(End::Terminal, &b"typed by hand\nyes\n"[..]);
+        let typed = Secrets::new(&mut console).lasting("--new-password", arg("-")).unwrap();
+        assert_eq!(typed.expose(), "typed by hand");
+        let mut rest = String::new();
+        console.input.read_to_string(&mut rest).unwrap();
+        drop(console);
+        assert_eq!(rest, "yes\n", "what comes behind it is for others");
+        assert!(String::from_utf8(said).unwrap().starts_with("--new-password"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Whoever looks after people at WorkOS with `vestibule workos`: a folder, an environment, sometimes a terminal.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -62,6 +62,16 @@ impl Operator {
 
     /// Runs it at a terminal and types this; what the terminal showed, and the exit code.
     pub(crate) fn at_terminal(&self, arguments: &str, typed: &str) -> (String, Option<i32>) {
+        self.asked_at_terminal(arguments, "", typed)
+    }
+
+    /// The same, which types once the terminal shows this.
+    pub(crate) fn asked_at_terminal(
+        &self,
+        arguments: &str,
+        prompt: &str,
+        typed: &str,
+    ) -> (String, Option<i32>) {
         let program = env!("CARGO_BIN_EXE_vestibule");
         let mut child = Command::new("script")
             .args(["--quiet", "--return", "--command", &format!("{program} workos {arguments}"), "/dev/null"])
@@ -74,9 +84,17 @@ impl Operator {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
+        let (mut shown, mut buffer) = (Vec::new(), [0; 4096]);
+        let screen = child.stdout.as_mut().unwrap();
+        while !String::from_utf8_lossy(&shown).contains(prompt) {
+            let length = screen.read(&mut buffer).unwrap();
+            assert!(length > 0, "{prompt:?} is not shown: {}", String::from_utf8_lossy(&shown));
+            shown.extend(&buffer[..length]);
+        }
         child.stdin.as_mut().unwrap().write_all(typed.as_bytes()).unwrap();
         let output = child.wait_with_output().unwrap();
-        (String::from_utf8(output.stdout).unwrap().replace("\r\n", "\n"), output.status.code())
+        shown.extend(output.stdout);
+        (String::from_utf8(shown).unwrap().replace("\r\n", "\n"), output.status.code())
     }
 }
 
