@@ -23,6 +23,15 @@ use crate::clock::Moment;
 /// have had their share are not, or a crowd could win it back for them.
 const ASKERS: usize = 10_000;
 
+/// What each asker has.
+#[derive(Debug, Clone, Copy)]
+pub struct Share {
+    /// So many times at once; none is one.
+    pub at_once: u32,
+    /// And then once in each such span; none is a millisecond.
+    pub then_each: Span,
+}
+
 /// Counts what each asker asks for.
 pub struct Pace<K: Clone + Eq + Hash> {
     limiter: RateLimiter<K, Shares<K>, Told, NoOpMiddleware<Nanos>>,
@@ -35,14 +44,13 @@ impl<K: Clone + Eq + Hash> fmt::Debug for Pace<K> {
 }
 
 impl<K: Clone + Eq + Hash> Pace<K> {
-    /// Lets each asker through so many times at once, at least once, and as many again, evenly spread, within each
-    /// such span.
+    /// Gives each asker this share.
     #[must_use]
-    pub fn new(most: u32, within: Span) -> Self {
-        let most = NonZeroU32::new(most).unwrap_or(NonZeroU32::MIN);
-        let each = Duration::from_millis(within.as_millis()) / most.get();
-        // A share that comes back in no time at all is none.
-        let quota = Quota::with_period(each).unwrap_or(Quota::per_second(most)).allow_burst(most);
+    pub fn new(share: Share) -> Self {
+        let at_once = NonZeroU32::new(share.at_once).unwrap_or(NonZeroU32::MIN);
+        let each = Duration::from_millis(share.then_each.as_millis());
+        let thousand = Quota::per_second(NonZeroU32::new(1_000).unwrap_or(NonZeroU32::MIN));
+        let quota = Quota::with_period(each).unwrap_or(thousand).allow_burst(at_once);
         Self { limiter: RateLimiter::new(quota, Shares::default(), Told::default()) }
     }
 
@@ -132,10 +140,8 @@ fn make_room<K: Eq + Hash, T, E>(
 mod tests {
     use super::*;
 
-    const MINUTE: Span = Span::from_secs(60);
-
-    fn pace<K: Clone + Eq + Hash>(most: u32) -> Pace<K> {
-        Pace::new(most, MINUTE)
+    fn pace<K: Clone + Eq + Hash>(at_once: u32) -> Pace<K> {
+        Pace::new(Share { at_once, then_each: Span::from_secs(30) })
     }
 
     fn at(seconds: u64) -> Moment {
@@ -191,7 +197,7 @@ mod tests {
         for asker in 0..ASKERS {
             assert_eq!(pace.admit(&asker, at(1)), Ok(()));
         }
-        assert_eq!(pace.admit(&ASKERS, at(2)), Err(Span::from_secs(59)));
-        assert_eq!(pace.admit(&ASKERS, at(61)), Ok(()));
+        assert_eq!(pace.admit(&ASKERS, at(2)), Err(Span::from_secs(29)));
+        assert_eq!(pace.admit(&ASKERS, at(31)), Ok(()));
     }
 }

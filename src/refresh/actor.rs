@@ -11,7 +11,7 @@ use crate::auth::presented::Dependency;
 use crate::auth::session::{Freshness, Session, SessionId};
 use crate::auth::time::Span;
 use crate::clock::Clock;
-use crate::pace::Pace;
+use crate::pace::{Pace, Share};
 use crate::refresh::breaker::{Breaker, Failure, LONGEST_WORD};
 use crate::refresh::call::{self, Call, Landing, Saved, Winner};
 use crate::refresh::desk::{self, Asker, Desk, TokenHash, Waiting};
@@ -29,7 +29,7 @@ const REFUSED_FOR: Span = Span::from_minutes(10);
 /// After a call that failed for a passing reason the same token rests this long.
 const REST_AFTER_FAILURE: Span = Span::from_secs(1);
 /// How often somebody may have their session renewed, or changed, before it is due.
-const ON_REQUEST: (u32, Span) = (10, Span::from_minutes(1));
+const ON_REQUEST: Share = Share { at_once: 10, then_each: Span::from_secs(6) };
 /// How often memory is looked through, and what is unfinished is tried again.
 const TICK: Span = Span::from_secs(1);
 /// Results that are not stored yet or whose tokens are not verified yet, at most: those that have waited longest
@@ -88,7 +88,7 @@ impl RefreshActor {
             inbox,
             desk: Desk::default(),
             breaker: Breaker::default(),
-            on_request: Pace::new(ON_REQUEST.0, ON_REQUEST.1),
+            on_request: Pace::new(ON_REQUEST),
             work: JoinSet::new(),
             calling: HashMap::new(),
             waiting: VecDeque::new(),

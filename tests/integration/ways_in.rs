@@ -450,7 +450,7 @@ fn a_step_that_only_workos_can_lead_through_leads_there() {
         "passkey_progressive_enrollment",
         "application_consent_required",
     ] {
-        world.advance(minutes(1));
+        world.advance(minutes(2));
         let browser = world.browser();
         ask_for_code(&browser, ADA);
         answers(&world, MAGIC_GRANT, 403, &step(code, &json!({ "radar_challenge_id": "radar_challenge_1" })));

@@ -15,6 +15,7 @@ use crate::auth::session::Tokens;
 use crate::auth::sign_in::{StepId, Whose};
 use crate::auth::time::Span;
 use crate::clock::{Clock, Moment};
+use crate::pace::Share;
 use crate::server::control::discretion::{Discretion, Manner};
 use crate::server::control::limits::Limits;
 use crate::server::control::steps::{Redeemed, Steps};
@@ -26,14 +27,14 @@ use crate::workos::{EndUser, WorkOs, WorkOsError};
 /// Calls at one time, and calls that wait; further ones are turned away.
 const WORKING: usize = 32;
 const WAITING: usize = 512;
-/// What limits count in.
-const MINUTE: Span = Span::from_minutes(1);
-/// Codes for one address at once and then within a minute, and tries of one: WorkOS' own limits (<https://workos.com/docs/reference/rate-limits>).
-const SENDS_PER_ADDRESS: u32 = 3;
-const TRIES_PER_ADDRESS: u32 = 10;
+/// Codes for one address: never more than the three in any minute that WorkOS allows itself, or whoever waited as told
+/// would be told to wait again (<https://workos.com/docs/reference/rate-limits>).
+const SENDS_PER_ADDRESS: Share = Share { at_once: 3, then_each: Span::from_minutes(1) };
+/// Tries of them; WorkOS has ten in a minute.
+const TRIES_PER_ADDRESS: Share = Share { at_once: 10, then_each: Span::from_secs(6) };
 /// The same for one client, behind which there may be a whole office.
-const SENDS_PER_CLIENT: u32 = 10;
-const TRIES_PER_CLIENT: u32 = 30;
+const SENDS_PER_CLIENT: Share = Share { at_once: 10, then_each: Span::from_secs(6) };
+const TRIES_PER_CLIENT: Share = Share { at_once: 30, then_each: Span::from_secs(2) };
 /// How long whoever is turned away for lack of room is asked to wait.
 const BUSY: Span = Span::from_secs(5);
 
@@ -126,8 +127,8 @@ impl Default for Codes {
         Self {
             working: 0,
             waiting: VecDeque::new(),
-            sends: Limits::new(SENDS_PER_ADDRESS, SENDS_PER_CLIENT, MINUTE),
-            tries: Limits::new(TRIES_PER_ADDRESS, TRIES_PER_CLIENT, MINUTE),
+            sends: Limits::new(SENDS_PER_ADDRESS, SENDS_PER_CLIENT),
+            tries: Limits::new(TRIES_PER_ADDRESS, TRIES_PER_CLIENT),
             steps: Steps::default(),
             discretion: Discretion::default(),
         }
@@ -275,15 +276,15 @@ mod tests {
     }
 
     #[test]
-    fn an_address_gets_three_codes_and_then_one_each_twenty_seconds_however_it_is_written() {
+    fn an_address_gets_three_codes_and_then_one_a_minute_however_it_is_written() {
         let mut codes = Codes::default();
         for email in ["ada@example.com", "ADA@example.com", "ada@example.com"] {
             assert_eq!(send(&mut codes, email, "203.0.113.7", at(1)), None);
         }
         let refused = send(&mut codes, "Ada@Example.com", "203.0.113.9", at(11));
-        assert_eq!(refused, Some(Sent::TooMany(Some(Span::from_secs(10)))));
+        assert_eq!(refused, Some(Sent::TooMany(Some(Span::from_secs(50)))));
         assert_eq!(send(&mut codes, "ben@example.com", "203.0.113.9", at(11)), None);
-        assert_eq!(send(&mut codes, "ada@example.com", "203.0.113.7", at(21)), None);
+        assert_eq!(send(&mut codes, "ada@example.com", "203.0.113.7", at(61)), None);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use crate::auth::time::Span;
 use crate::clock::Moment;
-use crate::pace::Pace;
+use crate::pace::{Pace, Share};
 
 /// Counts addresses and clients for one kind of question.
 #[derive(Debug)]
@@ -14,9 +14,9 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// So many for each address and for each client within such a span.
-    pub(crate) fn new(each_address: u32, each_client: u32, within: Span) -> Self {
-        Self { addresses: Pace::new(each_address, within), clients: Pace::new(each_client, within) }
+    /// These shares for each address and each client.
+    pub(crate) fn new(each_address: Share, each_client: Share) -> Self {
+        Self { addresses: Pace::new(each_address), clients: Pace::new(each_client) }
     }
 
     /// May this client, if it is known, ask once more about this address? The client counts first, so that nobody
@@ -53,9 +53,13 @@ mod tests {
         assert_ne!(parsed("2001:db8:1:2::1"), parsed("2001:db8:1:3::1"));
     }
 
+    fn share(at_once: u32) -> Share {
+        Share { at_once, then_each: Span::from_minutes(1) }
+    }
+
     #[test]
     fn a_client_that_may_not_ask_uses_up_no_address() {
-        let limits = Limits::new(2, 1, Span::from_minutes(1));
+        let limits = Limits::new(share(2), share(1));
         let now = Moment::from_millis(1);
         let mallory = Some("198.51.100.7".parse().unwrap());
         assert!(limits.admit("ada@example.com", mallory, now).is_ok());

@@ -13,6 +13,7 @@ use crate::auth::time::Span;
 use crate::clock::{Clock, Moment};
 use crate::entropy;
 use crate::mail::{Errand, MailError, Mailer};
+use crate::pace::Share;
 use crate::server::control::discretion::{Discretion, Manner};
 use crate::server::control::limits::Limits;
 use crate::server::language::{Language, Letter};
@@ -27,9 +28,9 @@ use crate::workos::{Link, LinkRequest, WorkOs, WorkOsError};
 const WORKING: usize = 16;
 const WAITING: usize = 256;
 /// What one address gets while a link is good: enough for whoever looks for the mail, too few to fill somebody's mailbox.
-const EACH_ADDRESS: u32 = 5;
+const EACH_ADDRESS: Share = Share { at_once: 5, then_each: Span::from_minutes(3) };
 /// What one client may ask for; a whole office may be behind it.
-const EACH_CLIENT: u32 = 30;
+const EACH_CLIENT: Share = Share { at_once: 30, then_each: Span::from_secs(30) };
 
 /// A link to be mailed.
 #[derive(Debug)]
@@ -78,7 +79,7 @@ impl Default for Links {
         Self {
             working: 0,
             waiting: VecDeque::new(),
-            limits: Limits::new(EACH_ADDRESS, EACH_CLIENT, LINK_LIFETIME),
+            limits: Limits::new(EACH_ADDRESS, EACH_CLIENT),
             discretion: Discretion::default(),
         }
     }

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use crate::auth::identity::UserId;
 use crate::auth::time::Span;
 use crate::clock::Moment;
-use crate::pace::Pace;
+use crate::pace::{Pace, Share};
 use crate::workos::lists::{Membership, UserSession};
 use crate::workos::{WorkOs, WorkOsError};
 
@@ -18,7 +18,7 @@ pub(crate) const PATIENCE: Span = Span::from_secs(2);
 const ASKING: usize = 16;
 const WAITING: usize = 256;
 /// What one person may ask: the page asks twice, and nobody reloads it faster than this for long.
-const EACH: (u32, Span) = (60, Span::from_minutes(1));
+const EACH: Share = Share { at_once: 60, then_each: Span::from_secs(1) };
 
 /// A question.
 #[derive(Debug)]
@@ -67,7 +67,7 @@ pub(super) struct Lookups {
 
 impl Default for Lookups {
     fn default() -> Self {
-        Self { asking: 0, waiting: VecDeque::new(), pace: Pace::new(EACH.0, EACH.1) }
+        Self { asking: 0, waiting: VecDeque::new(), pace: Pace::new(EACH) }
     }
 }
 

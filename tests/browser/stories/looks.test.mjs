@@ -9,6 +9,7 @@ import { assertSoundInEveryLook } from '../support/looks.mjs';
 import { Mailbox } from '../support/mailbox.mjs';
 import { OwnPage, answered, enter, other, parts } from '../support/own_page.mjs';
 import { assertBearsSpacing, assertSound, assertTargets } from '../support/sound.mjs';
+import { assertGerman } from '../support/words.mjs';
 
 let own;
 let lens;
@@ -133,9 +134,10 @@ for (const [number, [name, reach]] of Object.entries(PAGES).entries()) {
     await assertSoundInEveryLook(page, lens, name);
   });
 
-  test(`"${name}" has room for German`, async () => {
+  test(`"${name}" is German for those who read it, and has room for it`, async () => {
     const page = await own.page({ locale: 'de-DE', viewport: { width: 320, height: 256 } });
     await reach(page, `german-${number}@example.com`);
+    await assertGerman(page, name);
     await assertSound(page, name);
     await assertTargets(page, name);
     await assertBearsSpacing(page, name);

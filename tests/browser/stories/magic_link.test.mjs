@@ -12,9 +12,12 @@ import { ourCookies, requestSeen, seen, visitorWithProfile } from '../support/br
 import { Mailbox } from '../support/mailbox.mjs';
 import { OwnPage, answered, enter, parts } from '../support/own_page.mjs';
 import { assertTold } from '../support/sound.mjs';
+import { assertGerman, filled, words } from '../support/words.mjs';
 
 /** WorkOS' link itself: whoever opens it has used it. */
 const THEIRS = '/passwordless/open';
+/** Where links are made at WorkOS. */
+const SESSIONS = '/passwordless/sessions';
 const METHODS = 'methods = ["authkit", "magic_auth", "magic_link"]\n';
 
 let mailbox;
@@ -39,6 +42,11 @@ afterEach(async () => {
 /** Has a link mailed, on the way to `path`. */
 async function ask(place, page, email, path = '/reports?x=1') {
   await place.arrive(page, path);
+  return order(page, email);
+}
+
+/** Types an address into the page and has the link mailed. */
+async function order(page, email) {
   await parts.address(page).fill(email);
   return answered(page, () => parts.askForLink(page).click());
 }
@@ -247,7 +255,7 @@ test('whoever is not remembered is forgotten with the browser, and twelve hours 
 
 test('an address that is none stays in its field, and nothing is mailed to it', async () => {
   const page = await own.page();
-  const calls = await own.demo.calls('/passwordless/sessions');
+  const calls = await own.demo.calls(SESSIONS);
   const email = '"><script>document.title="seized"</script>@example.com';
   await own.arrive(page);
   await parts.askForLink(page).evaluate((button) => button.form.setAttribute('novalidate', ''));
@@ -257,21 +265,41 @@ test('an address that is none stays in its field, and nothing is mailed to it', 
   assert.match(await assertTold(page, parts.address(page)), /not an e-mail address/);
   assert.equal(await parts.address(page).inputValue(), email);
   assert.equal(await page.locator('script').count(), 0);
-  assert.equal(await own.demo.calls('/passwordless/sessions'), calls);
+  assert.equal(await own.demo.calls(SESSIONS), calls);
 });
 
-test('the sixth link within a quarter of an hour is not sent, and the fifth still works', async () => {
+test('the sixth link at once is not sent, the fifth still works, and another is sent as soon as it was said', async () => {
   const page = await own.page();
+  const email = 'often@example.com';
+  const askAgain = async (path) => {
+    await page.goto(`${own.demo.url}/auth/sign-in?return_to=${encodeURIComponent(path)}`);
+    return order(page, email);
+  };
+  await own.arrive(page);
   let link;
-  for (let time = 1; time <= 5; time += 1) link = await askForLink(page, 'often@example.com');
-  const answer = await ask(own, page, 'often@example.com');
+  for (let time = 1; time <= 5; time += 1) {
+    assert.equal((await askAgain(`/reports?x=${time}`)).status(), 200);
+    link = await mailbox.linkTo(email);
+  }
+  const calls = await own.demo.calls(SESSIONS);
+  const answer = await askAgain('/reports?x=6');
   assert.equal(answer.status(), 429);
   const [, wait] = (await assertTold(page)).match(/too often.* (\d+) seconds/);
   assert.equal(answer.headers()['retry-after'], wait);
-  assert.equal(await parts.address(page).inputValue(), 'often@example.com');
+  assert.equal(wait, '180', 'one of five in a quarter of an hour');
+  assert.equal(await parts.address(page).inputValue(), email);
+  assert.equal(await own.demo.calls(SESSIONS), calls, 'no link is made in vain');
+  await own.demo.advance({ seconds: Number(wait) - 1 });
+  assert.equal((await order(page, email)).status(), 429);
+  await own.demo.advance({ seconds: 1 });
+  assert.equal((await order(page, email)).status(), 200);
+  const sixth = await mailbox.linkTo(email);
   await page.goto(link);
   await parts.press(page).click();
-  await assertIn(page, 'often@example.com');
+  await assertIn(page, email, '/reports?x=5');
+  await page.goto(sixth);
+  await parts.press(page).click();
+  await assertIn(page, email, '/reports?x=6');
 });
 
 for (const [what, fault] of Object.entries({
@@ -281,7 +309,7 @@ for (const [what, fault] of Object.entries({
   test(`a WorkOS ${what} is told, and the link works when it is back`, async () => {
     const email = `back-${fault.status}@example.com`;
     const page = await own.page();
-    await own.demo.hurt('/passwordless/sessions', fault);
+    await own.demo.hurt(SESSIONS, fault);
     const answer = await ask(own, page, email);
     assert.equal(answer.status(), 503);
     assert.match(await assertTold(page), /cannot be reached/);
@@ -318,6 +346,45 @@ test('it works without script, with the keyboard alone', async () => {
   await quiet.locator('form[action$="/sign-out"] button').click();
   await quiet.waitForLoadState();
   assert.ok(await isOut(quiet.context()));
+});
+
+test('the mail and every page about it are German for those who read it', async () => {
+  const page = await own.page({ locale: 'de-AT' });
+  const said = words('de');
+  const email = 'deutsch@example.com';
+  const titled = async (where, title, what) => {
+    assert.equal(await where.locator('h1').textContent(), title, what);
+    await assertGerman(where, what);
+  };
+  await ask(own, page, email, '/reports');
+  await titled(page, said.link.sent.title, 'sent');
+  const letter = await mailbox.letterTo(email);
+  const site = new URL(own.demo.url).host;
+  const greeting = said.letter.text.split('\n')[0].split('{site}');
+  assert.ok(greeting.every((part) => letter.text.includes(part)) && letter.text.includes(site), letter.text);
+  assert.equal(letter.header('content-language'), 'de');
+  const link = letter.link();
+
+  const elsewhere = await own.page({ locale: 'de-AT' });
+  await elsewhere.goto(link);
+  await titled(elsewhere, said.link.other_browser.title, 'in another browser');
+  await elsewhere.goto(link.slice(0, -7));
+  await titled(elsewhere, said.link.unreadable.title, 'cut short');
+
+  await page.goto(link);
+  await titled(page, said.link.press.title, 'to press');
+  await parts.press(page).click();
+  await assertIn(page, email, '/reports');
+  await page.goto(link);
+  await titled(page, said.link.used.title, 'used');
+
+  await ask(own, elsewhere, email, '/reports');
+  const late = await mailbox.linkTo(email);
+  await own.demo.advance({ minutes: 16 });
+  await elsewhere.goto(late);
+  await titled(elsewhere, said.link.expired.title, 'old');
+  const minutes = filled(said.link.expired.text, { minutes: 15 });
+  assert.ok((await elsewhere.locator('main').innerText()).includes(minutes));
 });
 
 /** The link that WorkOS has mailed. */
@@ -357,7 +424,7 @@ test('the mail of WorkOS is spent by a scanner, which gets nothing for it, and t
 
 test('when the mail of WorkOS cannot be sent, that is told', async () => {
   const page = await plain.page();
-  await plain.demo.hurt('/passwordless/sessions/*', { status: 200, headers: { 'content-type': 'text/html' }, body: '<html>' });
+  await plain.demo.hurt(`${SESSIONS}/*`, { status: 200, headers: { 'content-type': 'text/html' }, body: '<html>' });
   const answer = await ask(plain, page, 'unsent@example.com');
   assert.equal(answer.status(), 503);
   assert.match(await assertTold(page), /cannot be reached/);

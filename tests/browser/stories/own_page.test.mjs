@@ -8,8 +8,9 @@ import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 
 import { greeted, onSignInPage, ourCookies, pick, requestSeen, visitorWithProfile } from '../support/browser.mjs';
-import { OwnPage, answered, enter, other, parts, words } from '../support/own_page.mjs';
+import { OwnPage, answered, enter, other, parts } from '../support/own_page.mjs';
 import { assertTold } from '../support/sound.mjs';
+import { assertGerman, words } from '../support/words.mjs';
 
 const LOGO = '<svg xmlns="http://www.w3.org/2000/svg" width="120" height="40"><rect width="120" height="40" fill="#246"/></svg>';
 
@@ -57,10 +58,10 @@ test('the page carries the title, the logo and the help of its operator, and loa
   page.on('request', (request) => asked.push(new URL(request.url()).origin));
   await own.askForCode(page, 'looks@example.com');
   await page.goBack();
-  for (const title of ['Acme & Söhne <Portal>', words('en').code_title]) {
+  for (const title of ['Acme & Söhne <Portal>', words('en').step.code_title]) {
     await page.getByRole('heading', { level: 1, name: title }).waitFor();
     assert.ok(await page.locator('img.logo').evaluate((logo) => logo.complete && logo.naturalWidth === 120));
-    const help = page.getByRole('link', { name: words('en').help });
+    const help = page.getByRole('link', { name: words('en').sign_in.help });
     assert.equal(await help.getAttribute('href'), 'mailto:help@example.com');
     await parts.address(page).or(parts.code(page)).fill('looks@example.com');
     if (await parts.askForCode(page).isVisible()) await answered(page, () => parts.askForCode(page).click());
@@ -71,13 +72,13 @@ test('the page carries the title, the logo and the help of its operator, and loa
 test('password managers and one-time codes find their fields', async () => {
   const page = await own.page();
   await own.arrive(page);
-  const address = page.getByLabel(words('en').email);
+  const address = page.getByLabel(words('en').sign_in.email);
   assert.equal(await address.getAttribute('autocomplete'), 'email');
   assert.equal(await address.getAttribute('type'), 'email');
   assert.equal(await address.getAttribute('autocapitalize'), 'none');
   await address.fill('tokens@example.com');
   await answered(page, () => parts.askForCode(page).click());
-  const code = page.getByLabel(words('en').code, { exact: true });
+  const code = page.getByLabel(words('en').step.code, { exact: true });
   assert.equal(await code.getAttribute('autocomplete'), 'one-time-code');
   assert.equal(await code.getAttribute('inputmode'), 'numeric');
   assert.equal(await code.getAttribute('type'), 'text');
@@ -194,7 +195,7 @@ test('from the first key to the application, every step by keyboard alone', asyn
   await assertTold(page, parts.code(page));
   await page.keyboard.type(code);
   await answered(page, () => press('Enter'));
-  await page.getByRole('heading', { name: words('en').verify_title }).waitFor();
+  await page.getByRole('heading', { name: words('en').step.verify_title }).waitFor();
   await page.keyboard.type(await demo.mailed(email, 'email_verification'));
   await answered(page, () => press('Enter'));
   const secret = (await parts.key(page).textContent()).replaceAll(' ', '');
@@ -231,54 +232,44 @@ test('every step goes without script', async () => {
   await greeted(second);
 });
 
-/** The page speaks German and nothing else. */
-async function assertGerman(page) {
-  assert.equal(await page.locator('html').getAttribute('lang'), 'de');
-  const text = await page.locator('main').innerText();
-  const [english, german] = [words('en'), words('de')];
-  const foreign = Object.keys(english).filter((key) => english[key] !== german[key] && !/\{/.test(english[key]));
-  const left = foreign.filter((key) => english[key].length > 3 && text.includes(english[key]));
-  assert.deepEqual(left, [], text);
-}
-
 test('the whole way is German for those who read it', async () => {
   const page = await own.page({ locale: 'de-AT' });
   const said = words('de');
   const email = 'deutsch@example.com';
   await own.arrive(page);
   await assertGerman(page);
-  assert.equal(await parts.askForCode(page).textContent(), said.email_me_a_code);
+  assert.equal(await parts.askForCode(page).textContent(), said.sign_in.email_me_a_code);
   await parts.address(page).fill(`${'a'.repeat(65)}@example.com`);
   await answered(page, () => parts.askForCode(page).click());
-  assert.equal(await assertTold(page, parts.address(page)), said.bad_email);
+  assert.equal(await assertTold(page, parts.address(page)), said.hitch.bad_email);
   await assertGerman(page);
   await parts.address(page).fill(email);
   await answered(page, () => parts.askForCode(page).click());
-  await page.getByRole('heading', { name: said.code_title }).waitFor();
+  await page.getByRole('heading', { name: said.step.code_title }).waitFor();
   await assertGerman(page);
   await policyOf(email, { email_verification_required: true, mfa_required: true });
   for (const organization of ['Acme', 'Globex']) await belongsTo(email, organization);
   await enter(page, 'abcdef');
-  assert.equal(await assertTold(page, parts.code(page)), said.bad_code);
+  assert.equal(await assertTold(page, parts.code(page)), said.hitch.bad_code);
   await enter(page, other(await demo.mailed(email)));
-  assert.equal(await assertTold(page, parts.code(page)), said.wrong_code);
+  assert.equal(await assertTold(page, parts.code(page)), said.hitch.wrong_code);
   await enter(page, await demo.mailed(email));
-  await page.getByRole('heading', { name: said.verify_title }).waitFor();
+  await page.getByRole('heading', { name: said.step.verify_title }).waitFor();
   await assertGerman(page);
   await enter(page, await demo.mailed(email, 'email_verification'));
-  await page.getByRole('heading', { name: said.enrol_title }).waitFor();
-  assert.equal(await parts.picture(page).getAttribute('aria-label'), said.enrol_picture);
+  await page.getByRole('heading', { name: said.step.enrol_title }).waitFor();
+  assert.equal(await parts.picture(page).getAttribute('aria-label'), said.step.enrol_picture);
   await assertGerman(page);
   const secret = (await parts.key(page).textContent()).replaceAll(' ', '');
   await enter(page, (await demo.tell('GET', `totp?secret=${secret}`)).code);
-  await page.getByRole('heading', { name: said.organization_title }).waitFor();
+  await page.getByRole('heading', { name: said.step.organization_title }).waitFor();
   await assertGerman(page);
   await answered(page, () => parts.organization(page, 'Acme').click());
   await assertIn(page, email);
   // The next time the authenticator is asked for.
   await page.context().clearCookies();
   await own.comeIn(page, email);
-  await page.getByRole('heading', { name: said.totp_title }).waitFor();
+  await page.getByRole('heading', { name: said.step.totp_title }).waitFor();
   await assertGerman(page);
 });
 
@@ -292,6 +283,6 @@ test('the language is the one that is wanted most, and English for who wants non
     const page = await own.page({ extraHTTPHeaders: { 'accept-language': wanted } });
     await own.arrive(page);
     assert.equal(await page.locator('html').getAttribute('lang'), language, wanted);
-    assert.equal(await parts.askForCode(page).textContent(), words(language).email_me_a_code);
+    assert.equal(await parts.askForCode(page).textContent(), words(language).sign_in.email_me_a_code);
   }
 });

@@ -8,8 +8,9 @@ import { after, afterEach, before, test } from 'node:test';
 
 import { ourCookies, requestSeen, seen } from '../support/browser.mjs';
 import { Lens } from '../support/lens.mjs';
-import { OwnPage, answered, enter, other, parts, words } from '../support/own_page.mjs';
+import { OwnPage, answered, enter, other, parts } from '../support/own_page.mjs';
 import { assertTold } from '../support/sound.mjs';
+import { words } from '../support/words.mjs';
 
 const ENTERING = '/user_management/authenticate';
 const BASE32 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
@@ -66,7 +67,7 @@ test('an address is confirmed with the code of a second mail', async () => {
   const page = await own.page();
   const email = 'confirm@example.com';
   await enter(page, await begin(page, email, { email_verification_required: true }));
-  await page.getByRole('heading', { name: words('en').verify_title }).waitFor();
+  await page.getByRole('heading', { name: words('en').step.verify_title }).waitFor();
   assert.equal((await user(email)).email_verified, false);
   const code = await demo.mailed(email, 'email_verification');
   await enter(page, other(code));
@@ -77,12 +78,41 @@ test('an address is confirmed with the code of a second mail', async () => {
   assert.equal((await user(email)).email_verified, true);
 });
 
+test('the code that confirms an address is sent again as often as any, and the newest one counts', async () => {
+  const page = await own.page();
+  const email = 'anew-confirmed@example.com';
+  const proofs = () => demo.mails(email, 'email_verification');
+  await enter(page, await begin(page, email, { email_verification_required: true }));
+  assert.equal((await proofs()).length, 1);
+  const sent = await answered(page, () => parts.sendAgain(page).click());
+  assert.equal(sent.status(), 200);
+  await page.getByRole('heading', { name: words('en').step.verify_title }).waitFor();
+  assert.equal(await parts.alert(page).count(), 0);
+  await answered(page, () => parts.sendAgain(page).click());
+  const [first, second, third] = (await proofs()).map(({ code }) => code);
+  for (const older of [first, second].filter((code) => code !== third)) {
+    await enter(page, older);
+    assert.match(await assertTold(page, parts.code(page)), /not right/);
+    assert.equal((await user(email)).email_verified, false);
+  }
+  // With the one of the sign-in these were three.
+  const refused = await answered(page, () => parts.sendAgain(page).click());
+  assert.equal(refused.status(), 429);
+  assert.match(await assertTold(page), /too often/);
+  assert.equal((await proofs()).length, 3);
+  assert.deepEqual(await demo.workosSessionsOf(email), []);
+  await enter(page, third);
+  await assertIn(page, email);
+  assert.equal((await user(email)).email_verified, true);
+  assert.equal((await demo.workosSessionsOf(email)).length, 1);
+});
+
 test('an authenticator is set up from the picture, in every look of it, and serves from then on', async () => {
   const page = await own.page();
   const email = 'mfa@example.com';
   await enter(page, await begin(page, email, { mfa_required: true }));
   await parts.picture(page).waitFor();
-  assert.equal(await parts.picture(page).getAttribute('aria-label'), words('en').enrol_picture);
+  assert.equal(await parts.picture(page).getAttribute('aria-label'), words('en').step.enrol_picture);
   const scanned = [];
   for (const media of [{ colorScheme: 'light' }, { colorScheme: 'dark' }, { colorScheme: null, forcedColors: 'active' }]) {
     await page.emulateMedia(media);
@@ -106,7 +136,7 @@ test('an authenticator is set up from the picture, in every look of it, and serv
 
   const later = await own.page();
   await own.comeIn(later, email);
-  await later.getByRole('heading', { name: words('en').totp_title }).waitFor();
+  await later.getByRole('heading', { name: words('en').step.totp_title }).waitFor();
   assert.equal(await parts.picture(later).count(), 0, 'the key is not shown again');
   assert.ok(!(await later.content()).includes(key));
   await enter(later, other(await shown(key)));
@@ -120,7 +150,7 @@ test('one of several organizations is chosen, and the application is told which'
   const page = await own.page();
   const email = 'many@example.com';
   await enter(page, await begin(page, email, {}, ['Acme', 'Globex']));
-  await page.getByRole('heading', { name: words('en').organization_title }).waitFor();
+  await page.getByRole('heading', { name: words('en').step.organization_title }).waitFor();
   assert.equal(await page.locator('button[name=organization_id]').count(), 2);
   await answered(page, () => parts.organization(page, 'Globex').click());
   await assertIn(page, email);
@@ -139,7 +169,7 @@ test('an organization that was not offered is not to be had', async () => {
     return answered(page, () => button.click());
   };
   assert.equal((await press('')).status(), 422);
-  assert.equal(await assertTold(page), words('en').no_choice);
+  assert.equal(await assertTold(page), words('en').hitch.no_choice);
   // One that there is not: WorkOS asks once more, on its own page.
   await press('org_01DEMONOBODYS0000000000000');
   assert.ok(page.url().startsWith(demo.emulator), page.url());
@@ -223,17 +253,55 @@ test('from every step there is a way to begin anew', async () => {
   await assertIn(page, email);
 });
 
+/** Makes the form of a page that of another step. */
+async function claimStep(page, step) {
+  const field = page.locator('form:has(input[name=code]) input[name=step]');
+  await field.evaluate((one, word) => (one.value = word), step);
+}
+
 test('the page before cannot be used to skip a step', async () => {
   const page = await own.page();
   const email = 'skip@example.com';
   const code = await begin(page, email, { mfa_required: true });
-  const pending = (await ourCookies(page.context())).get('vestibule-pending');
+  const pending = async () => (await ourCookies(page.context())).get('vestibule-pending');
+  const assertOut = async (what) => {
+    assert.equal((await ourCookies(page.context())).has('vestibule'), false, what);
+    assert.deepEqual(await demo.workosSessionsOf(email), [], what);
+  };
+  const [earlier, calls] = [await pending(), await demo.calls(ENTERING)];
   await enter(page, code);
   await parts.picture(page).waitFor();
-  // As it was before the step: the cookie, and the code again.
-  await page.context().addCookies([pending]);
+  const key = await spelt(page);
+  const due = await pending();
+  assert.equal(await demo.calls(ENTERING), calls + 1);
+
+  // What the page before would send, in the midst of this step: this step is shown, and nothing is tried.
+  await claimStep(page, 'code');
+  await enter(page, code);
+  assert.equal(await parts.alert(page).count(), 0);
+  assert.equal(await spelt(page), key, 'the same step');
+  await assertOut('gone back');
+
+  // As it was before the step: the cookie, then the cookie with its page, and the code again.
+  await page.context().addCookies([earlier]);
+  await enter(page, code);
+  await page.getByRole('heading', { name: words('en').step.code_title }).waitFor();
+  await assertOut('the cookie of the step before');
   await enter(page, code);
   assert.match(await assertTold(page), /used already/);
-  assert.equal((await ourCookies(page.context())).has('vestibule'), false);
-  assert.deepEqual(await demo.workosSessionsOf(email), []);
+  assert.equal(await parts.picture(page).count(), 0);
+  await assertOut('the step before, once more');
+  assert.equal(await demo.calls(ENTERING), calls + 1, 'WorkOS was asked once');
+
+  // A page that claims to be of this step does not make the code of the one before its answer.
+  await page.context().addCookies([due]);
+  await claimStep(page, 'enrolment');
+  await enter(page, code);
+  await assertOut('the code of the step before');
+  assert.equal(await spelt(page), key);
+
+  // Whoever takes the step is in, once.
+  await enter(page, await shown(key));
+  await assertIn(page, email);
+  assert.equal((await demo.workosSessionsOf(email)).length, 1);
 });

@@ -7,6 +7,25 @@ import { readFile } from 'node:fs/promises';
 import PostalMime from 'postal-mime';
 import { SMTPServer } from 'smtp-server';
 
+/** A letter that was delivered: its envelope, and what is written in it. */
+class Letter {
+  constructor({ secure, user, envelope }, { subject, text, from, headers }) {
+    this.to = envelope.rcptTo[0].address;
+    this.sender = envelope.mailFrom.address;
+    Object.assign(this, { secure, user, subject, text, from, headers });
+  }
+
+  header(name) {
+    return this.headers.find(({ key }) => key === name)?.value;
+  }
+
+  link() {
+    const link = this.text.match(/\S+\/magic-link\/open\?link=\S+/);
+    if (!link) throw new Error(`no link in ${this.text}`);
+    return link[0];
+  }
+}
+
 /** A running relay. */
 export class Mailbox {
   #letters = [];
@@ -42,7 +61,7 @@ export class Mailbox {
     return mailbox;
   }
 
-  /** The next letter to this address: its envelope, and what is written in it. Each is taken once. */
+  /** The next letter to this address. Each is taken once. */
   async letterTo(address) {
     for (;;) {
       const at = this.#letters.findIndex((letter) => letter.to === address);
@@ -53,10 +72,7 @@ export class Mailbox {
 
   /** The link in the next letter to this address. */
   async linkTo(address) {
-    const { text } = await this.letterTo(address);
-    const link = text.match(/\S+\/magic-link\/open\?link=\S+/);
-    if (!link) throw new Error(`no link in ${text}`);
-    return link[0];
+    return (await this.letterTo(address)).link();
   }
 
   /** How many letters nobody has taken yet. */
@@ -68,13 +84,10 @@ export class Mailbox {
     await new Promise((resolve) => this.server.close(resolve));
   }
 
-  async #keep(stream, { secure, user, envelope }) {
+  async #keep(stream, session) {
     const chunks = [];
     for await (const chunk of stream) chunks.push(chunk);
-    const { subject, text, from, headers } = await PostalMime.parse(Buffer.concat(chunks));
-    const [{ address: to }] = envelope.rcptTo;
-    const header = (name) => headers.find(({ key }) => key === name)?.value;
-    this.#letters.push({ to, sender: envelope.mailFrom.address, secure, user, subject, text, from, header });
+    this.#letters.push(new Letter(session, await PostalMime.parse(Buffer.concat(chunks))));
     for (const resolve of this.#waiting) resolve();
     this.#waiting.clear();
   }

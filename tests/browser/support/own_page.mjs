@@ -2,18 +2,9 @@
 // is on the page is found by its part in the forms, so that a story goes the same way in every language.
 
 import { strict as assert } from 'node:assert';
-import { readFileSync } from 'node:fs';
 
 import { launch, visitor } from './browser.mjs';
 import { Demo, configuration } from './demo.mjs';
-
-const CATALOGUES = new URL('../../../src/server/pages/words/', import.meta.url);
-
-/** What the pages say in a language, by the keys of its catalogue. */
-export function words(language) {
-  const lines = readFileSync(new URL(`${language}.toml`, CATALOGUES), 'utf8').matchAll(/^(\w+) = (".*")$/gm);
-  return Object.fromEntries([...lines].map(([, key, text]) => [key, JSON.parse(text)]));
-}
 
 /** The parts of the pages. */
 export const parts = {
@@ -23,8 +14,9 @@ export const parts = {
   askForCode: (page) => page.locator('button[formaction$="/magic-auth"]'),
   askForLink: (page) => page.locator('button[formaction$="/magic-link"]'),
   authKit: (page) => page.locator('button[formaction$="/sign-in"]'),
-  goOn: (page) => page.locator('form[action$="/magic-auth/verify"] button'),
-  sendAgain: (page) => page.locator('.deeds form[action$="/magic-auth"] button'),
+  goOn: (page) => page.locator('form:has(input[name=code]) button'),
+  /** A sign-in's code is asked for anew where the first one was; one that proves an address, where it is entered. */
+  sendAgain: (page) => page.locator('.deeds form[action*="/magic-auth"] button'),
   startOver: (page) => page.locator('a[href*="/auth/sign-in"]'),
   organization: (page, name) => page.locator('button[name=organization_id]', { hasText: name }),
   picture: (page) => page.locator('svg.qr'),

@@ -117,7 +117,9 @@ export async function assertTold(page, field) {
   assert.equal(await field.getAttribute('aria-invalid'), 'true');
   const described = (await field.getAttribute('aria-describedby')).split(' ');
   assert.ok(described.includes(await alert.getAttribute('id')), 'the field names what is wrong with it');
-  assert.ok(await field.evaluate((one) => one === document.activeElement), 'the field has the focus');
+  // Browsers give it when they have drawn the page. It fails when the field never gets it.
+  const element = await field.elementHandle();
+  await page.waitForFunction((one) => one === document.activeElement, element);
   return text;
 }
 
