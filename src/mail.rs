@@ -3,19 +3,26 @@
 //! not kept, because letters are rare.
 
 use std::error::Error as _;
-use std::fmt;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime};
+use std::{fmt, io};
 
 use lettre::address::Address;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message, SinglePart};
 use lettre::transport::smtp;
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
-use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, CertificateStore, TlsParameters};
+use lettre::transport::smtp::client::{
+    AsyncSmtpConnection, AsyncTokioStream, Certificate, CertificateStore, TlsParameters,
+};
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::{ClientId, MailBodyParameter, MailParameter};
 use lettre::transport::smtp::response::{Category, Code, Severity};
 use thiserror::Error;
+use tokio::io::{AsyncBufRead as _, AsyncRead, AsyncWrite, BufReader, ReadBuf};
+use tokio::net::TcpStream;
 
 use crate::auth::magic_link::Template;
 use crate::auth::secret::Secret;
@@ -70,6 +77,9 @@ pub enum MailError {
     /// The relay does not take mail for this address, now or ever.
     #[error("the relay does not take mail for this address (reply {0})")]
     Recipient(u16),
+    /// The relay refuses where the address was named, by a rule that may hold for it alone or for everybody.
+    #[error("the relay refuses mail for this address, or from us (reply {0})")]
+    Ruled(u16),
     /// The relay refuses for another reason: our login or our sender's address, or it is in trouble.
     #[error("the relay refuses (reply {0})")]
     Refused(u16),
@@ -174,36 +184,58 @@ impl Mailer {
         Ok(())
     }
 
+    /// Asks whether the relay would take a letter from us, whoever it is for.
+    ///
+    /// # Errors
+    /// [`MailError`] when it would not.
+    pub async fn knock(&self, clock: &Clock) -> Result<(), MailError> {
+        let opened = clock.within(PATIENCE, self.open(None)).await;
+        let mut relay = opened.unwrap_or(Err(MailError::Timeout))?;
+        let _ = clock.within(GOODBYE, relay.abort()).await;
+        Ok(())
+    }
+
     /// Says every command itself, because what a refusal means depends on which one it answers.
     async fn hand_over(&self, to: Address, letter: &[u8]) -> Result<AsyncSmtpConnection, MailError> {
         let at = |stage| move |error: smtp::Error| meaning(&error, stage);
-        let mut relay = self.connect().await.map_err(at(Stage::Before))?;
         let body = (!letter.is_ascii()).then_some(MailParameter::Body(MailBodyParameter::EightBitMime));
-        let from = Mail::new(Some(self.from.email.clone()), body.into_iter().collect());
-        relay.command(from).await.map_err(at(Stage::Before))?;
+        let mut relay = self.open(body).await?;
         relay.command(Rcpt::new(to, Vec::new())).await.map_err(at(Stage::Recipient))?;
         relay.command(Data).await.map_err(at(Stage::Letter))?;
         relay.message(letter).await.map_err(at(Stage::Letter))?;
         Ok(relay)
     }
 
-    async fn connect(&self) -> Result<AsyncSmtpConnection, smtp::Error> {
-        // One clock measures our waits, and it is not the library's: this bound is only its last resort.
-        let bound = Some(Duration::from_secs(PATIENCE.as_secs() * 3));
-        let wrapped = match &self.tls {
-            Protected::Tls(tls) => Some(tls.clone()),
-            Protected::StartTls(_) | Protected::No => None,
-        };
-        let address = (&*self.host, self.port);
-        let mut relay =
-            AsyncSmtpConnection::connect_tokio1(address, bound, &self.name, wrapped, None).await?;
+    /// Everything that comes before the recipient is named.
+    async fn open(&self, body: Option<MailParameter>) -> Result<AsyncSmtpConnection, MailError> {
+        let before = |error: smtp::Error| meaning(&error, Stage::Before);
+        let mut relay = self.connect().await?;
         if let Protected::StartTls(tls) = &self.tls {
-            relay.starttls(tls.clone(), &self.name).await?;
+            relay.starttls(tls.clone(), &self.name).await.map_err(before)?;
         }
         if let Some(credentials) = &self.credentials {
-            relay.auth(DEFAULT_MECHANISMS, credentials).await?;
+            relay.auth(DEFAULT_MECHANISMS, credentials).await.map_err(before)?;
         }
+        let from = Mail::new(Some(self.from.email.clone()), body.into_iter().collect());
+        relay.command(from).await.map_err(before)?;
         Ok(relay)
+    }
+
+    async fn connect(&self) -> Result<AsyncSmtpConnection, MailError> {
+        let address = (&*self.host, self.port);
+        let connected = match &self.tls {
+            Protected::Tls(tls) => {
+                // One clock measures our waits, and it is not the library's: this bound is only its last resort.
+                let bound = Some(Duration::from_secs(PATIENCE.as_secs() * 3));
+                AsyncSmtpConnection::connect_tokio1(address, bound, &self.name, Some(tls.clone()), None).await
+            }
+            Protected::StartTls(_) | Protected::No => {
+                let stream = TcpStream::connect(address).await.map_err(|_| MailError::Unreachable)?;
+                let lines = Box::new(Lines(BufReader::new(stream)));
+                AsyncSmtpConnection::connect_with_transport(lines, &self.name).await
+            }
+        };
+        connected.map_err(|error| meaning(&error, Stage::Before))
     }
 
     fn letter(&self, errand: &Errand<'_>, to: Address, now: Timestamp) -> Result<Message, MailError> {
@@ -229,6 +261,52 @@ impl Mailer {
     }
 }
 
+/// A connection that hands over one line at a time. The library reads ahead, and would take what it has read beyond the
+/// answer to `STARTTLS` for the relay's, although it came in the clear and anybody may have put it there (RFC 3207 §6).
+/// So it is left here, where TLS finds it and breaks off.
+#[derive(Debug)]
+struct Lines(BufReader<TcpStream>);
+
+impl AsyncTokioStream for Lines {
+    fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.0.get_ref().peer_addr()
+    }
+}
+
+impl AsyncRead for Lines {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let read = ready!(Pin::new(&mut self.0).poll_fill_buf(context))?;
+        let line = read.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
+        let (taken, _) = line.split_at(line.len().min(buffer.remaining()));
+        let length = taken.len();
+        buffer.put_slice(taken);
+        Pin::new(&mut self.0).consume(length);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Lines {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(self.0.get_mut()).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(self.0.get_mut()).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(self.0.get_mut()).poll_shutdown(context)
+    }
+}
+
 fn tls_to(relay: &Relay) -> Result<TlsParameters, MailerError> {
     let builder = || TlsParameters::builder(relay.host.to_string());
     if let Some(pem) = &relay.authorities {
@@ -245,6 +323,9 @@ fn tls_to(relay: &Relay) -> Result<TlsParameters, MailerError> {
 fn meaning(error: &smtp::Error, stage: Stage) -> MailError {
     match error.status() {
         Some(code) if is_about_recipient(code, enhanced(error), stage) => MailError::Recipient(code.into()),
+        Some(code) if stage == Stage::Recipient && is_a_rule(code, enhanced(error)) => {
+            MailError::Ruled(code.into())
+        }
         Some(code) => MailError::Refused(code.into()),
         None if error.is_timeout() => MailError::Timeout,
         // The library calls it an error of the client's when a relay that must offer `STARTTLS` does not.
@@ -263,6 +344,11 @@ fn is_about_recipient(code: Code, enhanced: Option<(u16, u16)>, stage: Stage) ->
         Stage::Recipient => is_about_mailbox(code) && !matches!(enhanced, Some((7, _) | (1, 7 | 8))),
         Stage::Letter => is_about_mailbox(code) && of_mailbox,
     }
+}
+
+/// Is a refusal of a recipient one by some rule? Others are about the sender, or a relay that is in trouble.
+fn is_a_rule(code: Code, enhanced: Option<(u16, u16)>) -> bool {
+    u16::from(code) != 421 && !matches!(enhanced, Some((1, 7 | 8) | (3 | 4, _)))
 }
 
 /// Subject and detail of an enhanced status code (RFC 3463 §2), with which many replies begin.

@@ -29,12 +29,17 @@ pub(in crate::command) fn plain_json(json: &str) -> String {
     text
 }
 
+/// Characters to a column; marks above and below a letter take none.
+const MOST_MARKED: usize = 4;
+
 /// As much of the text as fits into so many columns.
 pub(in crate::command) fn cut(text: &str, most: usize) -> String {
-    let mut columns = 0;
+    let (mut columns, mut left) = (0, most.saturating_mul(MOST_MARKED));
     let end = text.char_indices().find(|(_, character)| {
         columns += character.width().unwrap_or_default();
-        columns > most
+        let room = left > 0;
+        left = left.saturating_sub(1);
+        columns > most || !room
     });
     match end {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
@@ -88,5 +93,8 @@ mod tests {
         assert_eq!(cut("äöü", 2), "äö…");
         assert_eq!(cut("äöü", 3), "äöü");
         assert_eq!((cut("日本", 3), cut("日本", 4)), ("日…".to_owned(), "日本".to_owned()));
+        assert_eq!(cut("a\u{301}", 1), "a\u{301}");
+        let heap = format!("a{}", "\u{301}".repeat(10_000));
+        assert!(cut(&heap, 60).chars().count() < 300, "marks take no column, but lines above and below");
     }
 }

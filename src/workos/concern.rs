@@ -34,7 +34,7 @@ pub enum Others {
 
 impl WorkOsError {
     /// Whom this concerns. A word that WorkOS may use tomorrow is taken to be about the one address unless its status
-    /// is about rights or methods: it is better to promise a mail in vain than to tell who is known.
+    /// is about methods, or about rights that nobody is known to have: it is better to promise a mail in vain than to tell who is known.
     #[must_use]
     pub fn concerns(&self, sent: Sent, others: Others) -> Concern {
         match self {
@@ -45,7 +45,12 @@ impl WorkOsError {
                 Concern::Everybody
             }
             Self::Rejected(_) => Concern::OneAddress,
-            Self::Misconfigured(Misconfiguration::Refused { status: 403 | 405, .. }) => Concern::Everybody,
+            Self::Misconfigured(Misconfiguration::Refused { status: 405, .. }) => Concern::Everybody,
+            // The key has no right to it, unless others are served with it.
+            Self::Misconfigured(Misconfiguration::Refused { status: 403, .. }) => match others {
+                Others::Served => Concern::OneAddress,
+                Others::Unknown => Concern::Everybody,
+            },
             Self::Misconfigured(Misconfiguration::Refused { code, .. }) => match (code.as_str(), sent) {
                 ("invalid_request_parameters", Sent::TheirsAlone) => Concern::OneAddress,
                 (
@@ -132,7 +137,6 @@ mod tests {
         for error in [
             WorkOsError::Misconfigured(credentials),
             WorkOsError::transient(Outage::Timeout),
-            refused(403, "word_of_tomorrow"),
             refused(405, "word_of_tomorrow"),
             refused(400, "invalid_request"),
             WorkOsError::Misconfigured(Misconfiguration::Refused {
@@ -152,8 +156,12 @@ mod tests {
 
     #[test]
     fn a_way_in_that_is_switched_off_is_told_from_a_rule_for_one_person() {
-        let error = WorkOsError::Rejected(Rejection::Other(ErrorCode::METHOD));
-        assert_eq!(error.concerns(Sent::TheirsAlone, Others::Unknown), Concern::Everybody);
-        assert_eq!(error.concerns(Sent::TheirsAlone, Others::Served), Concern::OneAddress);
+        let switched_off = WorkOsError::Rejected(Rejection::Other(ErrorCode::METHOD));
+        for error in [switched_off, refused(403, "word_of_tomorrow")] {
+            for sent in [Sent::TheirsAlone, Sent::OursToo] {
+                assert_eq!(error.concerns(sent, Others::Unknown), Concern::Everybody);
+                assert_eq!(error.concerns(sent, Others::Served), Concern::OneAddress);
+            }
+        }
     }
 }

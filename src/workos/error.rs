@@ -48,7 +48,7 @@ impl WorkOsError {
         }
     }
 
-    pub(super) const fn transient(cause: Outage) -> Self {
+    pub(crate) const fn transient(cause: Outage) -> Self {
         Self::Transient { cause, retry_after: None, request_id: RequestId::UNKNOWN }
     }
 }

@@ -11,7 +11,7 @@ use url::Url;
 use crate::auth::identity::{OrganizationId, UserId};
 use crate::auth::secret::Secret;
 use crate::auth::session::Tokens;
-use crate::auth::sign_in::Whose;
+use crate::auth::sign_in::{Challenge, Whose};
 use crate::workos::error::Outage;
 use crate::workos::http::{Call, Reply};
 use crate::workos::{EndUser, WorkOs, WorkOsError, classify, wire};
@@ -44,8 +44,8 @@ pub enum Proof {
     Totp {
         /// The `pending_authentication_token`.
         token: Secret<String>,
-        /// Which challenge it answers.
-        challenge: Box<str>,
+        /// Which challenge it answers. One that is still to begin begins with it.
+        challenge: Challenge,
         /// The six digits.
         code: Secret<String>,
     },
@@ -117,6 +117,11 @@ impl WorkOs {
     /// [`WorkOsError`]; a step-up in it says how to go on.
     pub async fn redeem(&self, proof: &Proof, end_user: &EndUser) -> Result<Tokens, WorkOsError> {
         self.expect_keys().await?;
+        let begun = match proof {
+            Proof::Totp { challenge: Challenge::Begun(id), .. } => id.clone(),
+            Proof::Totp { challenge: Challenge::ToBegin(factor), .. } => self.challenge(factor).await?,
+            Proof::MagicCode { .. } | Proof::EmailCode { .. } | Proof::Organization { .. } => Box::default(),
+        };
         let grant = match proof {
             Proof::MagicCode { email, code, invitation } => wire::Grant::MagicAuth {
                 email: email.expose(),
@@ -127,10 +132,10 @@ impl WorkOs {
                 code: code.expose(),
                 pending_authentication_token: token.expose(),
             },
-            Proof::Totp { token, challenge, code } => wire::Grant::Totp {
+            Proof::Totp { token, challenge: _, code } => wire::Grant::Totp {
                 code: code.expose(),
                 pending_authentication_token: token.expose(),
-                authentication_challenge_id: challenge,
+                authentication_challenge_id: &begun,
             },
             Proof::Organization { token, organization } => wire::Grant::OrganizationSelection {
                 pending_authentication_token: token.expose(),
@@ -269,7 +274,11 @@ mod tests {
                         "code": "123456", "pending_authentication_token": "canary_token" }),
             ),
             (
-                Proof::Totp { token: token(), challenge: "auth_challenge_1".into(), code: code() },
+                Proof::Totp {
+                    token: token(),
+                    challenge: Challenge::Begun("auth_challenge_1".into()),
+                    code: code(),
+                },
                 json!({ "grant_type": "urn:workos:oauth:grant-type:mfa-totp", "code": "123456",
                         "pending_authentication_token": "canary_token",
                         "authentication_challenge_id": "auth_challenge_1" }),

@@ -47,6 +47,8 @@ fn what_workos_says_of_one_address_is_told_by_neither_way() {
             (400, json!({ "error": "word_of_tomorrow" })),
             (400, json!({ "code": "user_is_suspended", "message": "x" })),
             (400, json!({ "error": "sign_up_not_allowed" })),
+            (403, json!({ "code": "user_is_suspended", "message": "x" })),
+            (403, json!({ "message": "Forbidden" })),
             (404, json!({ "message": "Not Found" })),
             (409, json!({ "code": "conflict" })),
             (
@@ -144,6 +146,43 @@ fn wrong_codes_come_to_the_same_end_whether_or_not_there_was_a_mail() {
     assert!(guessed(ADA)[7].contains("one_time_code_too_many_attempts"));
 }
 
+/// What guess number `number` of somebody is told.
+fn guess(browser: &Browser, number: usize) -> String {
+    let told = post(browser, VERIFY, &json!({ "code": number.to_string().repeat(6) })).send();
+    format!("{} {} {:?}", told.status, told.json()["type"], told.headers.names())
+}
+
+#[test]
+fn guesses_in_two_browsers_tell_no_more_than_in_one() {
+    let world = world();
+    world.workos.control("POST", "sign_in", Some(&json!({ "sign_up": false })));
+    let guessed = |email: &str| -> Vec<String> {
+        world.advance(minutes(2));
+        let browsers = [world.browser(), world.browser()];
+        for browser in &browsers {
+            post(browser, SEND, &json!({ "email": email })).send();
+        }
+        let [first, second] = &browsers;
+        let guesses = (0..5).map(|number| guess(first, number));
+        guesses.chain((5..9).map(|number| guess(second, number))).collect()
+    };
+    assert_eq!(guessed("stranger@example.com"), guessed(ADA));
+}
+
+#[test]
+fn guesses_that_nobody_looks_at_keep_nobody_out() {
+    let world = world();
+    let mallory = world.browser();
+    ask_for_code(&mallory, ADA);
+    for number in 0..12 {
+        guess(&mallory, number % 10);
+    }
+    let browser = world.browser();
+    ask_for_code(&browser, ADA);
+    let back = enter(&browser, &mailed(&world, ADA, "magic_auth"));
+    assert_eq!(back.status, 303, "{}", back.text());
+}
+
 #[test]
 fn too_many_wishes_stand_in_the_audit_log_for_either_way() {
     let (world, ways) = both_ways();
@@ -227,7 +266,8 @@ fn a_challenge_that_could_not_be_begun_is_begun_with_the_next_try() {
         answers(&world, MAGIC_GRANT, 403, &step("mfa_challenge", &factors));
         world.workos.fault(&json!({ "path": path, "times": 2, "fault": fault }));
         assert_page(&enter(&browser, "654321"), 503, "Enter your second step");
-        assert_page(&page_of(&browser, ADA, "totp", "111111"), 503, "Enter your second step");
+        let (status, word) = if fault["status"] == 429 { (429, "too often") } else { (503, "second step") };
+        assert_page(&page_of(&browser, ADA, "totp", "111111"), status, word);
         let begun = json!({ "status": 201, "body": { "id": "auth_challenge_9" } });
         world.workos.fault(&json!({ "path": path, "fault": begun }));
         answers(&world, TOTP_GRANT, 200, &answer);
@@ -366,6 +406,46 @@ fn a_sign_in_that_is_over_keeps_what_was_typed() {
     );
 }
 
+#[test]
+fn a_second_step_that_is_still_to_begin_is_pressed_twice_and_taken_once() {
+    let world = world();
+    mails(&world);
+    let answer = tokens(&world, ADA);
+    let browser = world.browser();
+    ask_for_code(&browser, ADA);
+    let factors = json!({ "authentication_factors": [{ "id": "auth_factor_1", "type": "totp" }] });
+    answers(&world, MAGIC_GRANT, 403, &step("mfa_challenge", &factors));
+    let path = "/auth/factors/auth_factor_1/challenge";
+    world.workos.fault(&json!({ "path": path, "fault": { "status": 502, "body": "<html>" } }));
+    assert_page(&enter(&browser, "654321"), 503, "Enter your second step");
+    for number in 1..=2 {
+        let begun = json!({ "status": 201, "body": { "id": format!("auth_challenge_{number}") } });
+        world.workos.fault(&json!({ "path": path, "fault": begun }));
+    }
+    world.workos.strikes(TOTP_GRANT, &json!({ "hang": true, "status": 200, "body": answer }));
+    let pending = format!("vestibule-pending={}", browser.cookie("vestibule-pending").unwrap());
+    let press = || post(&world.browser(), VERIFY, &json!({ "code": "111111" })).cookies(&[&pending]).send();
+    let (first, second) = thread::scope(|scope| {
+        let first = scope.spawn(press);
+        patience::until("WorkOS looks at the code", || grants(&world).len() == 2);
+        let second = scope.spawn(press);
+        for _ in 0..5 {
+            let other = world.browser();
+            let body = json!({ "code": "222222" });
+            let told = post(&other, VERIFY, &body).cookies(&[&pending]).send();
+            assert_problem(&told, 422, "one_time_code_previously_used");
+        }
+        world.workos.recovers();
+        (first.join().unwrap(), second.join().unwrap())
+    });
+    assert_eq!((first.status, second.status), (422, 200), "{first:?} {second:?}");
+    assert_eq!(
+        world.workos.calls_of(path).len(),
+        2,
+        "nobody begins a challenge for a step that is being taken"
+    );
+}
+
 // ---- Steps ----
 
 fn resend(browser: &Browser) -> Response {
@@ -499,6 +579,46 @@ fn a_relay_that_refuses_us_is_told_from_one_that_refuses_an_address() {
     }
 }
 
+#[test]
+fn a_relay_in_trouble_tells_no_address_from_another() {
+    for (command, reply) in [("EHLO", "421 too busy"), ("MAIL FROM", "451 4.3.0 try again")] {
+        let (world, mailbox) = magic_link::mailing();
+        mailbox.refuse(command, reply);
+        let known = wish(&world, LINK, ADA);
+        assert_problem(&known, 503, "unavailable");
+        let refused = json!({ "status": 400, "body": { "error": "sign_up_not_allowed" } });
+        world.workos.fault(&json!({ "path": SESSIONS, "fault": refused }));
+        let other = wish(&world, LINK, "nobody@example.com");
+        assert_problem(&other, 503, "unavailable");
+        assert_eq!(other.headers.names(), known.headers.names());
+    }
+}
+
+#[test]
+fn a_relay_that_takes_mail_for_others_refuses_an_address() {
+    for reply in ["550 5.7.1 not by our rules", "554 5.7.1 relay access denied", "554 no", "450 4.7.1 later"]
+    {
+        let (world, mailbox) = magic_link::mailing();
+        let known = wish(&world, LINK, ADA);
+        assert_eq!(known.status, 200);
+        mailbox.refuse("RCPT TO:<ben", reply);
+        let other = wish(&world, LINK, BEN);
+        assert_eq!((other.status, other.text()), (200, known.text()), "{reply}");
+        world.advance(minutes(11));
+        assert_problem(&wish(&world, LINK, BEN), 503, "unavailable");
+    }
+}
+
+#[test]
+fn what_is_said_before_tls_is_not_taken_for_what_is_said_in_it() {
+    let mailbox = Mailbox::start(Way::StartTls);
+    let answers = "250-relay\r\n250 AUTH PLAIN\r\n235 welcome\r\n250 ok\r\n250 ok\r\n354 go on\r\n250 taken";
+    mailbox.refuse("STARTTLS", &format!("220 go on\r\n{answers}"));
+    let world = magic_link::builder().config(&mailbox.config()).start();
+    assert_problem(&wish(&world, LINK, ADA), 503, "unavailable");
+    assert!(mailbox.letters().is_empty());
+}
+
 // ---- Nothing is redeemed in vain ----
 
 #[test]
@@ -510,6 +630,29 @@ fn a_code_is_not_spent_while_nobody_could_verify_what_it_brings() {
     ask_for_code(&browser, ADA);
     assert_page(&enter(&browser, "654321"), 503, "cannot be reached");
     assert!(world.workos.calls_of(AUTHENTICATE).is_empty(), "the code is still good");
+}
+
+#[test]
+fn a_session_that_cannot_be_kept_is_ended_at_workos() {
+    let world = world();
+    let permissions: Vec<String> = (0..1_200).map(|number| format!("reports:permission-{number}")).collect();
+    let membership = json!({ "organization": "Acme", "roles": ["admin"], "permissions": permissions });
+    world.workos.set_membership(ADA, &membership);
+    mails(&world);
+    let answer = tokens(&world, ADA);
+    for program in [false, true] {
+        let browser = world.browser();
+        ask_for_code(&browser, ADA);
+        answers(&world, MAGIC_GRANT, 200, &answer);
+        let told = if program {
+            post(&browser, VERIFY, &json!({ "code": "654321" })).send()
+        } else {
+            enter(&browser, "654321")
+        };
+        assert_eq!(told.status, 403, "{told:?}");
+    }
+    let revoked = || world.workos.calls_of("/user_management/sessions/revoke").len() == 2;
+    patience::until("both sessions are ended", revoked);
 }
 
 // ---- Bad input ----

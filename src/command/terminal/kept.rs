@@ -245,7 +245,11 @@ impl Place {
     /// # Errors
     /// [`KeptError::File`].
     pub(in crate::command) fn remove(&self, _lock: &Lock) -> Result<(), KeptError> {
-        forget(&self.file).map_err(|error| KeptError::File { path: self.file.clone(), error })
+        // Of a run that was killed there may be newer tokens beside the file.
+        for path in [&self.file.with_extension("new"), &self.file] {
+            forget(path).map_err(|error| KeptError::File { path: path.clone(), error })?;
+        }
+        Ok(())
     }
 }
 
@@ -314,9 +318,11 @@ mod tests {
             assert_eq!(place.read().unwrap().unwrap().access_token.expose(), token);
         }
         assert_eq!((mode(&place.file), mode(&place.folder), mode(&place.lock)), (0o600, 0o700, 0o600));
+        // Nor does one leave tokens behind when all are forgotten.
+        fs::write(place.file.with_extension("new"), "canary").unwrap();
         place.remove(&lock).unwrap();
         place.remove(&lock).unwrap();
-        assert!(place.read().unwrap().is_none());
+        assert!(place.read().unwrap().is_none() && !place.file.with_extension("new").exists());
     }
 
     #[test]

@@ -5,11 +5,12 @@
 //! Whether an address gets a code is not to be learnt here. A refusal is answered like a mail that was sent, and
 //! not sooner ([`Discretion`]).
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use tokio::sync::oneshot;
+use tokio::task;
 
-use crate::auth::identity::UserId;
+use crate::auth::identity::{UserId, WorkOsSessionId};
 use crate::auth::secret::Secret;
 use crate::auth::session::Tokens;
 use crate::auth::sign_in::{StepId, Whose};
@@ -104,10 +105,10 @@ pub(crate) struct Enrol {
 pub(super) enum Done {
     /// Nothing.
     Nothing,
-    /// A mail was sent, which took so long.
-    Mailed(Span),
-    /// WorkOS has looked at the proof of a step. Whoever tried is told once it is known whether it can be tried again,
+    /// A mail was asked for; one that was sent took so long. Whoever asked is told once it is known that mails are sent,
     /// because programs are quick.
+    Mailed(Option<Span>, Sent, oneshot::Sender<Sent>),
+    /// WorkOS has looked at the proof of a step. Whoever tried is told once it is known whether it can be tried again.
     Tried(StepId, Box<Result<Tokens, WorkOsError>>),
 }
 
@@ -116,6 +117,8 @@ pub(super) enum Done {
 pub(super) struct Codes {
     working: usize,
     waiting: VecDeque<Job>,
+    /// The steps that are being taken, by their tasks.
+    under_way: HashMap<task::Id, StepId>,
     sends: Limits,
     tries: Limits,
     steps: Steps,
@@ -127,6 +130,7 @@ impl Default for Codes {
         Self {
             working: 0,
             waiting: VecDeque::new(),
+            under_way: HashMap::new(),
             sends: Limits::new(SENDS_PER_ADDRESS, SENDS_PER_CLIENT),
             tries: Limits::new(TRIES_PER_ADDRESS, TRIES_PER_CLIENT),
             steps: Steps::default(),
@@ -144,16 +148,23 @@ impl Codes {
                 match self.sends.admit(applicant.email.expose(), applicant.end_user.ip, now) {
                     Err(wait) => return tell(answer, Sent::TooMany(Some(wait))),
                     Ok(()) if full => return tell(answer, Sent::Unavailable(Some(BUSY))),
-                    Ok(()) => Job::Send(applicant.email, mail, answer),
+                    Ok(()) => {
+                        if let Mail::SignIn(_) = mail {
+                            self.steps.new_mail(applicant.email.expose());
+                        }
+                        Job::Send(applicant.email, mail, answer)
+                    }
                 }
             }
             Asked::Redeem(applicant, step, proof, answer) => {
+                // What nobody looks at is no try: a stranger must not use up an address's share with it.
+                let Some(answer) = self.steps.settle(&step, &proof, answer) else { return };
                 match self.tries.admit(applicant.email.expose(), applicant.end_user.ip, now) {
                     Err(wait) => return tell(answer, Redeemed::TooMany(wait)),
                     Ok(()) if full => return tell(answer, Redeemed::TooMany(BUSY)),
-                    Ok(()) if !self.steps.take(step, &proof, answer) => return,
-                    Ok(()) => Job::Redeem(applicant.end_user, step, proof),
+                    Ok(()) => self.steps.take(step, &proof, answer),
                 }
+                Job::Redeem(applicant.end_user, step, proof)
             }
             // Their askers see that nobody answers.
             Asked::Enrol(..) | Asked::Challenge(..) if full => return,
@@ -173,18 +184,49 @@ impl Codes {
         Some((job, self.discretion.next(now)))
     }
 
-    /// A call was made.
-    pub(super) fn finish(&mut self, done: Done, now: Moment) {
+    /// A step is being taken by this task.
+    pub(super) fn began(&mut self, step: StepId, task: task::Id) {
+        self.under_way.insert(task, step);
+    }
+
+    /// A call was made. Gives the session that it brought for nobody.
+    #[must_use]
+    pub(super) fn finish(&mut self, task: task::Id, done: Done, now: Moment) -> Option<WorkOsSessionId> {
         self.working = self.working.saturating_sub(1);
+        self.under_way.remove(&task);
         match done {
-            Done::Nothing => {}
-            Done::Mailed(took) => self.discretion.learn(took, now),
-            Done::Tried(step, result) => self.steps.finish(&step, *result),
+            Done::Nothing => None,
+            Done::Mailed(took, sent, answer) => {
+                if let Some(took) = took {
+                    self.discretion.learn(took, now);
+                }
+                tell(answer, sent);
+                None
+            }
+            Done::Tried(step, result) => {
+                self.steps.finish(&step, *result).map(|tokens| tokens.claims.session_id)
+            }
+        }
+    }
+
+    /// A call broke off, if this task was one of those here. Whoever waits for it is told, and can try again.
+    pub(super) fn broke_off(&mut self, task: task::Id) {
+        self.working = self.working.saturating_sub(1);
+        if let Some(step) = self.under_way.remove(&task) {
+            let _ = self.steps.finish(&step, Err(WorkOsError::transient(Outage::Broken)));
         }
     }
 }
 
 impl Job {
+    /// The step that it takes.
+    pub(super) const fn step(&self) -> Option<StepId> {
+        match self {
+            Self::Redeem(_, step, _) => Some(*step),
+            Self::Send(..) | Self::Enrol(..) | Self::Challenge(..) => None,
+        }
+    }
+
     /// Makes the call; a refusal of a code is answered in this manner.
     pub(super) async fn make(self, workos: WorkOs, clock: Clock, manner: Manner) -> Done {
         match self {
@@ -199,8 +241,7 @@ impl Job {
                 if result.is_err() && sent == Sent::Accepted {
                     manner.wait(&clock, began).await;
                 }
-                let _ = answer.send(sent);
-                if result.is_ok() { Done::Mailed(took) } else { Done::Nothing }
+                Done::Mailed(result.is_ok().then_some(took), sent, answer)
             }
             Self::Redeem(end_user, step, proof) => {
                 Done::Tried(step, Box::new(workos.redeem(&proof, &end_user).await))
@@ -266,11 +307,16 @@ mod tests {
         Moment::from_millis(seconds * 1_000)
     }
 
+    /// A call was made, which task ever it was.
+    fn over(codes: &mut Codes) {
+        codes.working = codes.working.saturating_sub(1);
+    }
+
     fn send(codes: &mut Codes, email: &str, ip: &str, now: Moment) -> Option<Sent> {
         let (answer, mut result) = oneshot::channel();
         codes.take(Asked::Send(applicant(email, ip), Mail::SignIn(None), answer), now);
         while codes.next(now).is_some() {
-            codes.finish(Done::Nothing, now);
+            over(codes);
         }
         result.try_recv().ok()
     }
@@ -316,7 +362,7 @@ mod tests {
         assert_eq!(result.try_recv().unwrap(), Sent::Unavailable(Some(BUSY)));
         let begun = std::iter::from_fn(|| codes.next(at(1))).count();
         assert_eq!(begun, WORKING);
-        codes.finish(Done::Nothing, at(1));
+        over(&mut codes);
         assert!(codes.next(at(1)).is_some());
     }
 }

@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
+use url::Host;
+
 use crate::auth::time::Span;
 use crate::clock::Moment;
 use crate::pace::{Pace, Share};
@@ -28,8 +30,15 @@ impl Limits {
         if let Some(client) = client {
             self.clients.admit(&network(client), now)?;
         }
-        self.addresses.admit(&address.to_lowercase(), now)
+        self.addresses.admit(&counted(address), now)
     }
+}
+
+/// What an address counts as: domains can be written in many ways that lead to one mailbox (RFC 5891 §5).
+pub(super) fn counted(address: &str) -> String {
+    let (local, domain) = address.rsplit_once('@').unwrap_or((address, ""));
+    let domain = Host::parse(domain).map_or_else(|_| domain.to_lowercase(), |host| host.to_string());
+    format!("{}@{domain}", local.to_lowercase())
 }
 
 /// Who counts as one client: an IPv4 address, or the IPv6 network that one subscriber has (RFC 6177 §2).
@@ -66,5 +75,20 @@ mod tests {
         assert!(limits.admit("Ada@example.com", mallory, now).is_err());
         assert!(limits.admit("ADA@example.com", None, now).is_ok());
         assert!(limits.admit("ada@example.com", None, now).is_err(), "an address is one in any letters");
+    }
+
+    #[test]
+    fn an_address_is_one_however_its_domain_is_written() {
+        let limits = Limits::new(share(1), share(1));
+        let now = Moment::from_millis(1);
+        for (first, others) in [
+            ("ada@example.com", ["ada@\u{ff45}xample.com", "Ada@example\u{3002}com"]),
+            ("ä@bücher.example", ["Ä@xn--bcher-kva.example", "ä@bu\u{308}cher.example"]),
+        ] {
+            assert!(limits.admit(first, None, now).is_ok());
+            for other in others {
+                assert!(limits.admit(other, None, now).is_err(), "{other}");
+            }
+        }
     }
 }

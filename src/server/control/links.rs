@@ -20,7 +20,7 @@ use crate::server::language::{Language, Letter};
 use crate::server::settings::LinkMail;
 use crate::server::site::{Endpoint, Site};
 use crate::store::Sealer;
-use crate::workos::concern::{self, Concern};
+use crate::workos::concern::{self, Concern, Others};
 use crate::workos::error::Outage;
 use crate::workos::{Link, LinkRequest, WorkOs, WorkOsError};
 
@@ -65,6 +65,15 @@ pub(crate) enum LinkFault {
 /// What became of an order.
 pub(crate) type LinkSent = Result<(), LinkFault>;
 
+/// What carrying out an order leaves to do.
+#[derive(Debug)]
+pub(crate) struct Done {
+    /// How long the mail took, if one was sent.
+    mailed: Option<Span>,
+    told: LinkSent,
+    answer: oneshot::Sender<LinkSent>,
+}
+
 /// The links that are being made, those that wait, and what is counted.
 #[derive(Debug)]
 pub(crate) struct Links {
@@ -102,26 +111,33 @@ impl Links {
         Some((order, answer, self.discretion.next(now)))
     }
 
-    /// An order was carried out; where a mail was sent, it took so long.
-    pub(crate) fn finish(&mut self, mailed: Option<Span>, now: Moment) {
-        self.working = self.working.saturating_sub(1);
-        if let Some(took) = mailed {
+    /// An order was carried out. Whoever waits for it is told once it is known that mails are sent, because programs are
+    /// quick.
+    pub(crate) fn finish(&mut self, done: Done, now: Moment) {
+        self.broke_off();
+        if let Some(took) = done.mailed {
             self.discretion.learn(took, now);
         }
+        let _ = done.answer.send(done.told);
+    }
+
+    /// An order was not carried out to its end.
+    pub(crate) fn broke_off(&mut self) {
+        self.working = self.working.saturating_sub(1);
     }
 }
 
 impl LinkOrder {
-    /// Makes the link, sends it and tells whoever waits for it. Gives how long that took where a mail was sent.
+    /// Makes the link and sends it.
     pub(crate) async fn carry_out(
         self,
         workos: &WorkOs,
         clock: &Clock,
         manner: Manner,
         answer: oneshot::Sender<LinkSent>,
-    ) -> Option<Span> {
+    ) -> Done {
         let began = clock.monotonic();
-        let (told, took) = match self.mailed(workos, clock, manner).await {
+        let (told, mailed) = match self.mailed(workos, clock, manner).await {
             Ok(()) => (Ok(()), Some(clock.monotonic().since(began))),
             Err(Unsent::Discreetly) => {
                 manner.wait(clock, began).await;
@@ -129,8 +145,7 @@ impl LinkOrder {
             }
             Err(Unsent::Openly(fault)) => (Err(fault), None),
         };
-        let _ = answer.send(told);
-        took
+        Done { mailed, told, answer }
     }
 
     async fn mailed(&self, workos: &WorkOs, clock: &Clock, manner: Manner) -> Result<(), Unsent> {
@@ -143,11 +158,19 @@ impl LinkOrder {
         };
         let link = match workos.create_link(&request).await {
             Ok(link) => link,
-            Err(error) => return Err(not_made(&error, &redirect_uri, manner)),
+            Err(error) => {
+                let unsent = not_made(&error, &redirect_uri, manner);
+                if let (Unsent::Discreetly, LinkMail::Own(mailer, _)) = (&unsent, &self.mail) {
+                    // As long as nobody gets a letter, nobody is promised one.
+                    mailer.knock(clock).await.map_err(|error| not_mailed(error, manner))?;
+                }
+                return Err(unsent);
+            }
         };
         match &self.mail {
             LinkMail::Own(mailer, letters) => {
-                self.mail(&link, mailer, letters.in_language(self.language), clock).await
+                let letter = letters.in_language(self.language);
+                self.mail(&link, mailer, letter, clock, manner).await
             }
             LinkMail::WorkOs => match workos.send_link(&link).await {
                 Err(WorkOsError::Transient { cause: cause @ (Outage::Timeout | Outage::Broken), .. }) => {
@@ -159,7 +182,14 @@ impl LinkOrder {
         }
     }
 
-    async fn mail(&self, link: &Link, mailer: &Mailer, letter: &Letter, clock: &Clock) -> Result<(), Unsent> {
+    async fn mail(
+        &self,
+        link: &Link,
+        mailer: &Mailer,
+        letter: &Letter,
+        clock: &Clock,
+        manner: Manner,
+    ) -> Result<(), Unsent> {
         let context = self.sealer.context();
         let sealed = match self.attempt.seal_link(&context, &link.url, entropy::draw()) {
             Ok(sealed) => sealed,
@@ -178,22 +208,7 @@ impl LinkOrder {
             good_for: LINK_LIFETIME,
             id: entropy::draw().into_bytes(),
         };
-        match mailer.send(&errand, clock).await {
-            Ok(()) => Ok(()),
-            // Whoever asked must not learn from us which addresses there are.
-            Err(error @ MailError::Recipient(_)) => {
-                tracing::info!(%error, "a magic link was not taken for its address");
-                Err(Unsent::Discreetly)
-            }
-            Err(error @ MailError::Timeout) => {
-                tracing::error!(%error, "the mail relay may not have taken a magic link: check [sign_in.mail]");
-                Err(Unsent::Openly(LinkFault::Late))
-            }
-            Err(error @ (MailError::Refused(_) | MailError::Unprotected | MailError::Unreachable)) => {
-                tracing::error!(%error, "the mail relay does not take magic links: check [sign_in.mail]");
-                Err(Unsent::Openly(LinkFault::Unavailable(None)))
-            }
-        }
+        mailer.send(&errand, clock).await.map_err(|error| not_mailed(error, manner))
     }
 }
 
@@ -203,6 +218,25 @@ enum Unsent {
     Discreetly,
     /// It is not, so they are told.
     Openly(LinkFault),
+}
+
+fn not_mailed(error: MailError, manner: Manner) -> Unsent {
+    match (error, manner.others) {
+        // Whoever asked must not learn from us which addresses there are.
+        (MailError::Recipient(_), _) | (MailError::Ruled(_), Others::Served) => {
+            tracing::info!(%error, "a magic link was not taken for its address");
+            Unsent::Discreetly
+        }
+        (MailError::Timeout, _) => {
+            tracing::error!(%error, "the mail relay may not have taken a magic link: check [sign_in.mail]");
+            Unsent::Openly(LinkFault::Late)
+        }
+        (MailError::Ruled(_), Others::Unknown)
+        | (MailError::Refused(_) | MailError::Unprotected | MailError::Unreachable, _) => {
+            tracing::error!(%error, "the mail relay does not take magic links: check [sign_in.mail]");
+            Unsent::Openly(LinkFault::Unavailable(None))
+        }
+    }
 }
 
 fn not_made(error: &WorkOsError, redirect_uri: &str, manner: Manner) -> Unsent {

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::{self, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::identity::{UserId, WorkOsSessionId};
@@ -217,7 +217,7 @@ enum Done {
     Exchanged,
     LookedUp,
     Code(codes::Done),
-    Mailed(Option<Span>),
+    Mailed(links::Done),
     Revoked,
     TryAgain(Revocation),
 }
@@ -255,7 +255,7 @@ impl ControlDesk {
                     Some(ask) => self.take(ask),
                     None => break,
                 },
-                Some(done) = self.work.join_next() => self.finish(done),
+                Some(done) = self.work.join_next_with_id() => self.finish(done),
                 () = ticker.tick() => {
                     self.standing.sweep(self.clock.now());
                     self.send_due(self.clock.monotonic());
@@ -267,7 +267,13 @@ impl ControlDesk {
         for revocation in std::mem::take(&mut self.revocations) {
             self.revoke(revocation);
         }
-        while self.work.join_next().await.is_some() {}
+        while let Some(done) = self.work.join_next_with_id().await {
+            match done {
+                Ok((task, Done::Code(done))) => self.tried(task, done),
+                Ok((_, Done::Mailed(done))) => self.links.finish(done, self.clock.monotonic()),
+                Ok(_) | Err(_) => {}
+            }
+        }
     }
 
     fn take(&mut self, ask: Ask) {
@@ -352,17 +358,29 @@ impl ControlDesk {
 
     fn start_codes(&mut self) {
         while let Some((job, manner)) = self.codes.next(self.clock.monotonic()) {
-            let (workos, clock) = (self.workos.clone(), self.clock.clone());
-            self.work.spawn(async move { Done::Code(job.make(workos, clock, manner).await) });
+            let (workos, clock, step) = (self.workos.clone(), self.clock.clone(), job.step());
+            let task = self.work.spawn(async move { Done::Code(job.make(workos, clock, manner).await) });
+            if let Some(step) = step {
+                self.codes.began(step, task.id());
+            }
         }
     }
 
-    fn finish(&mut self, done: Result<Done, JoinError>) {
-        match done {
+    /// A call for a code was made. A session that nobody is there for any more is of no use to anybody.
+    fn tried(&mut self, task: task::Id, done: codes::Done) {
+        if let Some(session) = self.codes.finish(task, done, self.clock.monotonic()) {
+            tracing::info!("somebody left before they were signed in; their session is ended at WorkOS");
+            self.revoke(Revocation { session, due: self.clock.monotonic(), tries: 0, done: None });
+        }
+    }
+
+    fn finish(&mut self, done: Result<(task::Id, Done), JoinError>) {
+        let task = done.as_ref().map_or_else(JoinError::id, |(task, _)| *task);
+        match done.map(|(_, done)| done) {
             Ok(Done::Exchanged) => self.exchanging = self.exchanging.saturating_sub(1),
             Ok(Done::LookedUp) => self.lookups.finish(),
-            Ok(Done::Code(done)) => self.codes.finish(done, self.clock.monotonic()),
-            Ok(Done::Mailed(took)) => self.links.finish(took, self.clock.monotonic()),
+            Ok(Done::Code(done)) => self.tried(task, done),
+            Ok(Done::Mailed(done)) => self.links.finish(done, self.clock.monotonic()),
             Ok(Done::Revoked) => self.revoking = self.revoking.saturating_sub(1),
             Ok(Done::TryAgain(revocation)) => {
                 self.revoking = self.revoking.saturating_sub(1);
@@ -371,8 +389,8 @@ impl ControlDesk {
             // Which kind of work panicked is not told: at worst the others have room for one more than they should.
             Err(_) => {
                 self.lookups.finish();
-                self.codes.finish(codes::Done::Nothing, self.clock.monotonic());
-                self.links.finish(None, self.clock.monotonic());
+                self.codes.broke_off(task);
+                self.links.broke_off();
                 self.exchanging = self.exchanging.saturating_sub(1);
                 self.revoking = self.revoking.saturating_sub(1);
             }
@@ -433,13 +451,65 @@ impl ControlDesk {
 mod tests {
     use super::*;
     use crate::auth::time::Timestamp;
-    use crate::workos::test_peer::{Peer, client, drive};
+    use crate::workos::test_peer::{Answer, NOW, Peer, authenticated, client, drive};
 
     fn exchange() -> (Ask, oneshot::Receiver<Result<Tokens, WorkOsError>>) {
         let (answer, result) = oneshot::channel();
         let secret = || Secret::new("canary".to_owned());
         let exchange = Exchange { code: secret(), verifier: secret(), end_user: EndUser::default(), answer };
         (Ask::Exchange(Box::new(exchange)), result)
+    }
+
+    fn redeem(step: u8) -> (Ask, oneshot::Receiver<Redeemed>) {
+        let (answer, told) = oneshot::channel();
+        let secret = || Secret::new("123456".to_owned());
+        let applicant = Applicant { email: secret(), end_user: EndUser::default() };
+        let proof = Proof::EmailCode { token: secret(), code: secret() };
+        (Ask::Code(Box::new(Asked::Redeem(applicant, [step; 16], proof, answer))), told)
+    }
+
+    #[test]
+    fn a_session_that_nobody_waits_for_any_more_is_ended() {
+        let clock = Clock::manual(NOW);
+        let tokens = || Answer::json(200, &authenticated("key_1"));
+        let peer = Peer::scripted(vec![tokens(), tokens(), Answer::json(200, &serde_json::json!({}))]);
+        let workos = client(&peer, &clock);
+        let (_control, mut desk) = Control::new(workos.clone(), Arc::default(), clock);
+        drive(&workos, async {
+            let (ask, mut told) = redeem(1);
+            desk.take(ask);
+            let done = desk.work.join_next_with_id().await.unwrap();
+            desk.finish(done);
+            assert!(matches!(told.try_recv(), Ok(Redeemed::Tokens(_))));
+            assert!(desk.work.is_empty());
+            desk.take(redeem(2).0);
+            let stop = CancellationToken::new();
+            stop.cancel();
+            desk.run(stop).await;
+        });
+        let calls: Vec<_> = std::iter::repeat_with(|| peer.next_call()).take(3).collect();
+        let revoked =
+            calls.iter().filter(|call| call.line.starts_with("POST /user_management/sessions/revoke "));
+        assert_eq!(revoked.count(), 1, "{calls:?}");
+    }
+
+    #[test]
+    fn a_step_whose_taking_breaks_off_can_be_taken_again() {
+        let clock = Clock::manual(NOW);
+        let peer = Peer::scripted(vec![Answer::Silence]);
+        let workos = client(&peer, &clock);
+        let (_control, mut desk) = Control::new(workos.clone(), Arc::default(), clock);
+        drive(&workos, async {
+            for _ in 0..2 {
+                let (ask, mut told) = redeem(1);
+                desk.take(ask);
+                assert!(told.try_recv().is_err(), "it is being taken");
+                desk.work.abort_all();
+                let done = desk.work.join_next_with_id().await.unwrap();
+                desk.finish(done);
+                assert!(matches!(told.try_recv(), Ok(Redeemed::Refused(WorkOsError::Transient { .. }))));
+            }
+        });
     }
 
     #[test]
@@ -463,8 +533,10 @@ mod tests {
             desk.take(ask);
             assert_eq!((desk.exchanging, waiting.len()), (EXCHANGES, EXCHANGES + 1));
             // Two of those that are under way end.
-            desk.finish(Ok(Done::Exchanged));
-            desk.finish(Ok(Done::Exchanged));
+            for _ in 0..2 {
+                let task = task::spawn(async {}).id();
+                desk.finish(Ok((task, Done::Exchanged)));
+            }
             assert_eq!((desk.exchanging, desk.waiting.len()), (EXCHANGES, 0));
             drop(last);
         });

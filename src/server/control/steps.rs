@@ -6,8 +6,9 @@ use std::collections::{HashMap, VecDeque};
 use tokio::sync::oneshot;
 
 use crate::auth::session::Tokens;
-use crate::auth::sign_in::StepId;
+use crate::auth::sign_in::{Challenge, StepId};
 use crate::auth::time::Span;
+use crate::server::control::limits::counted;
 use crate::workos::WorkOsError;
 use crate::workos::concern::{Concern, Others, Sent};
 use crate::workos::error::Rejection;
@@ -17,8 +18,8 @@ use crate::workos::one_time::Proof;
 const KNOWN: usize = 10_000;
 /// Presses of one and the same button that wait for one answer.
 const PRESSES: usize = 8;
-/// Wrong codes of one mail. WorkOS counts those of mails that it sent; counted here, a code that was never sent, because
-/// nobody is known by that address, comes to the same end.
+/// Wrong codes of one mail, whichever browser they are entered in. WorkOS counts those of mails that it sent; counted
+/// here, a code that was never sent, because nobody is known by that address, comes to the same end.
 const WRONG_CODES: u32 = 5;
 
 /// What became of a proof.
@@ -41,6 +42,14 @@ pub(crate) enum Redeemed {
 pub(super) struct Steps {
     order: VecDeque<StepId>,
     known: HashMap<StepId, State>,
+    guesses: Guesses,
+}
+
+/// Wrong codes of the latest mail to each address, the oldest address first.
+#[derive(Debug, Default)]
+struct Guesses {
+    order: VecDeque<String>,
+    wrong: HashMap<String, u32>,
 }
 
 /// How far a step has come.
@@ -57,21 +66,10 @@ enum State {
 impl Steps {
     /// Takes a step with this proof; `true` when WorkOS is to be asked. Whoever comes with the same proof meanwhile
     /// waits for the same answer, and whoever comes with another, or later, is told that the step is spent.
-    pub(super) fn take(&mut self, step: StepId, proof: &Proof, asker: oneshot::Sender<Redeemed>) -> bool {
-        let wrong = match self.known.get_mut(&step) {
-            Some(State::UnderWay { proof: same, askers, .. }) if same == proof && askers.len() < PRESSES => {
-                askers.push(asker);
-                return false;
-            }
-            Some(State::UnderWay { .. } | State::Taken) => {
-                let _ = asker.send(Redeemed::Spent);
-                return false;
-            }
-            Some(State::Open { wrong }) if *wrong >= WRONG_CODES && is_of_mail(proof) => {
-                let _ = asker.send(Redeemed::Exhausted);
-                return false;
-            }
+    pub(super) fn take(&mut self, step: StepId, proof: &Proof, asker: oneshot::Sender<Redeemed>) {
+        let wrong = match self.known.get(&step) {
             Some(State::Open { wrong }) => *wrong,
+            Some(State::UnderWay { .. } | State::Taken) => 0,
             None => {
                 self.remember(step);
                 0
@@ -79,34 +77,75 @@ impl Steps {
         };
         let under_way = State::UnderWay { proof: proof.clone(), askers: vec![asker], wrong };
         self.known.insert(step, under_way);
-        true
+    }
+
+    /// Answers whoever gives this proof for a step about which WorkOS need not be asked, or has them wait for the
+    /// answer that somebody else waits for; gives them back when it is to be asked.
+    pub(super) fn settle(
+        &mut self,
+        step: &StepId,
+        proof: &Proof,
+        asker: oneshot::Sender<Redeemed>,
+    ) -> Option<oneshot::Sender<Redeemed>> {
+        let told = match self.known.get_mut(step) {
+            Some(State::UnderWay { proof: same, askers, .. }) if same == proof => {
+                // Presses that were hung up on keep nobody out.
+                askers.retain(|asker| !asker.is_closed());
+                if askers.len() < PRESSES {
+                    askers.push(asker);
+                    return None;
+                }
+                Redeemed::Spent
+            }
+            Some(State::UnderWay { .. } | State::Taken) => Redeemed::Spent,
+            Some(State::Open { wrong }) if *wrong >= WRONG_CODES => Redeemed::Exhausted,
+            Some(State::Open { .. }) | None if self.guesses.are_up(proof) => Redeemed::Exhausted,
+            Some(State::Open { .. }) | None => return Some(asker),
+        };
+        let _ = asker.send(told);
+        None
     }
 
     /// Tells what became of a step. One that came to nothing can be taken again, and everybody who asked is told why;
-    /// what it brought otherwise goes to one.
-    pub(super) fn finish(&mut self, step: &StepId, result: Result<Tokens, WorkOsError>) {
-        let Some(state) = self.known.get_mut(step) else { return };
-        let State::UnderWay { askers, wrong, .. } = state else { return };
+    /// what it brought otherwise goes to one. Gives back tokens for which nobody is there any more.
+    #[must_use]
+    pub(super) fn finish(
+        &mut self,
+        step: &StepId,
+        result: Result<Tokens, WorkOsError>,
+    ) -> Option<Box<Tokens>> {
+        let Some(State::UnderWay { askers, wrong, proof }) = self.known.get_mut(step) else {
+            return result.ok().map(Box::new);
+        };
         let (mut askers, wrong) = (std::mem::take(askers), *wrong);
         let redeemed = match result {
             Err(error) if leaves_open(&error) => {
-                *state = State::Open { wrong: wrong.saturating_add(u32::from(is_a_guess(&error))) };
+                let wrong = if is_a_guess(&error) { self.guesses.one_more(proof, wrong) } else { wrong };
+                self.known.insert(*step, State::Open { wrong });
                 for asker in askers {
                     let _ = asker.send(Redeemed::Refused(error.clone()));
                 }
-                return;
+                return None;
             }
             Ok(tokens) => Redeemed::Tokens(Box::new(tokens)),
             Err(error) => Redeemed::Refused(error),
         };
-        *state = State::Taken;
-        let last = askers.iter().rposition(|asker| !asker.is_closed());
-        if let Some(asker) = last.map(|index| askers.remove(index)) {
-            let _ = asker.send(redeemed);
+        self.known.insert(*step, State::Taken);
+        let mut left = Some(redeemed);
+        while let Some(asker) = askers.pop() {
+            // Whoever has left in this moment gives it back.
+            left = asker.send(left.take().unwrap_or(Redeemed::Spent)).err().filter(is_of_worth);
         }
-        for asker in askers {
-            let _ = asker.send(Redeemed::Spent);
+        match left {
+            Some(Redeemed::Tokens(tokens)) => Some(tokens),
+            Some(Redeemed::TooMany(_) | Redeemed::Spent | Redeemed::Exhausted | Redeemed::Refused(_))
+            | None => None,
         }
+    }
+
+    /// Another code is on its way to this address, for all that anybody is told: the guesses begin anew.
+    pub(super) fn new_mail(&mut self, address: &str) {
+        self.guesses.forget(&counted(address));
     }
 
     fn remember(&mut self, step: StepId) {
@@ -119,14 +158,52 @@ impl Steps {
     }
 }
 
-/// Is it the code of a sign-in, for which nobody has shown so far that they are known?
-const fn is_of_mail(proof: &Proof) -> bool {
-    matches!(proof, Proof::MagicCode { .. })
+impl Guesses {
+    /// Were too many codes guessed already for this proof to be looked at?
+    fn are_up(&self, proof: &Proof) -> bool {
+        let Proof::MagicCode { email, .. } = proof else { return false };
+        self.wrong.get(&counted(email.expose())).is_some_and(|wrong| *wrong >= WRONG_CODES)
+    }
+
+    /// This proof was wrong, before which there were so many for its step. Gives how many there are now for the step:
+    /// those of an authenticator that is challenged anew with each of them, because WorkOS counts for each challenge.
+    /// Those of a sign-in, for which nobody has shown so far that they are known, are kept here.
+    fn one_more(&mut self, proof: &Proof, for_step: u32) -> u32 {
+        match proof {
+            Proof::Totp { challenge: Challenge::ToBegin(_), .. } => for_step.saturating_add(1),
+            Proof::Totp { .. } | Proof::EmailCode { .. } | Proof::Organization { .. } => for_step,
+            Proof::MagicCode { email, .. } => {
+                let address = counted(email.expose());
+                if !self.wrong.contains_key(&address) {
+                    self.order.push_back(address.clone());
+                    if self.order.len() > KNOWN
+                        && let Some(oldest) = self.order.pop_front()
+                    {
+                        self.wrong.remove(&oldest);
+                    }
+                }
+                *self.wrong.entry(address).or_default() += 1;
+                for_step
+            }
+        }
+    }
+
+    fn forget(&mut self, address: &str) {
+        if self.wrong.remove(address).is_some() {
+            self.order.retain(|other| other != address);
+        }
+    }
+}
+
+/// Is it worth handing on to somebody else?
+const fn is_of_worth(redeemed: &Redeemed) -> bool {
+    !matches!(redeemed, Redeemed::Spent)
 }
 
 /// Was what somebody gave looked at and found wrong, as far as they are told?
 fn is_a_guess(error: &WorkOsError) -> bool {
-    error.concerns(Sent::TheirsAlone, Others::Served) == Concern::OneAddress
+    matches!(error, WorkOsError::Rejected(_))
+        || error.concerns(Sent::TheirsAlone, Others::Unknown) == Concern::OneAddress
 }
 
 /// May the person try this step again? Only where what the code was asked for with is known to be worth nothing any more
@@ -157,7 +234,13 @@ mod tests {
 
     fn press(steps: &mut Steps, step: u8, code: &str) -> (bool, oneshot::Receiver<Redeemed>) {
         let (asker, told) = oneshot::channel();
-        (steps.take([step; 16], &proof(code), asker), told)
+        (take(steps, [step; 16], &proof(code), asker), told)
+    }
+
+    /// Takes a step; `true` when WorkOS is to be asked.
+    fn take(steps: &mut Steps, step: StepId, proof: &Proof, asker: oneshot::Sender<Redeemed>) -> bool {
+        let asker = steps.settle(&step, proof, asker);
+        asker.map(|asker| steps.take(step, proof, asker)).is_some()
     }
 
     fn wrong() -> WorkOsError {
@@ -176,11 +259,11 @@ mod tests {
         let (begun, mut other) = press(&mut steps, 1, "222222");
         assert!(!begun && matches!(other.try_recv(), Ok(Redeemed::Spent)));
         assert!(press(&mut steps, 2, "111111").0);
-        steps.finish(&[1; 16], Err(wrong()));
+        assert!(steps.finish(&[1; 16], Err(wrong())).is_none());
         assert!(matches!(first.try_recv(), Ok(Redeemed::Refused(_))));
         let (begun, _again) = press(&mut steps, 1, "111111");
         assert!(begun);
-        steps.finish(&[1; 16], Err(over()));
+        assert!(steps.finish(&[1; 16], Err(over())).is_none());
         assert!(matches!(press(&mut steps, 1, "111111").1.try_recv(), Ok(Redeemed::Spent)));
     }
 
@@ -192,9 +275,34 @@ mod tests {
         assert!(!begun && second.try_recv().is_err(), "the second press waits with the first");
         let (_, third) = press(&mut steps, 1, "111111");
         drop(third);
-        steps.finish(&[1; 16], Err(over()));
+        assert!(steps.finish(&[1; 16], Err(over())).is_none());
         assert!(matches!(first.try_recv(), Ok(Redeemed::Spent)));
         assert!(matches!(second.try_recv(), Ok(Redeemed::Refused(_))));
+    }
+
+    #[test]
+    fn presses_that_were_hung_up_on_keep_nobody_out() {
+        let mut steps = Steps::default();
+        for _ in 0..3 * PRESSES {
+            drop(press(&mut steps, 1, "111111").1);
+        }
+        let (begun, mut last) = press(&mut steps, 1, "111111");
+        assert!(!begun && last.try_recv().is_err(), "it waits");
+        assert!(steps.finish(&[1; 16], Err(over())).is_none());
+        assert!(matches!(last.try_recv(), Ok(Redeemed::Refused(_))));
+    }
+
+    #[test]
+    fn a_challenge_for_each_code_is_no_way_to_guess_on() {
+        let mut steps = Steps::default();
+        let text = |text: &str| Secret::new(text.to_owned());
+        let totp = |challenge| Proof::Totp { token: text("t"), challenge, code: text("1") };
+        let anew = totp(Challenge::ToBegin("f".into()));
+        for _ in 0..WRONG_CODES {
+            assert!(take(&mut steps, [1; 16], &anew, oneshot::channel().0));
+            assert!(steps.finish(&[1; 16], Err(wrong())).is_none());
+        }
+        assert!(!take(&mut steps, [1; 16], &anew, oneshot::channel().0));
     }
 
     #[test]
@@ -211,13 +319,18 @@ mod tests {
             request_id: RequestId::named("r"),
         };
         for error in [wrong(), outage.clone(), wrong(), wrong(), outage, wrong(), wrong()] {
-            assert!(steps.take([1; 16], &magic("111111"), oneshot::channel().0));
-            steps.finish(&[1; 16], Err(error));
+            assert!(take(&mut steps, [1; 16], &magic("111111"), oneshot::channel().0));
+            assert!(steps.finish(&[1; 16], Err(error)).is_none());
         }
         let (asker, mut told) = oneshot::channel();
-        assert!(!steps.take([1; 16], &magic("222222"), asker));
+        assert!(!take(&mut steps, [1; 16], &magic("222222"), asker));
         assert!(matches!(told.try_recv(), Ok(Redeemed::Exhausted)));
-        assert!(steps.take([2; 16], &magic("222222"), oneshot::channel().0), "another mail, other codes");
+        let (asker, mut told) = oneshot::channel();
+        assert!(!take(&mut steps, [2; 16], &magic("222222"), asker), "nor in another browser");
+        assert!(matches!(told.try_recv(), Ok(Redeemed::Exhausted)));
+        steps.new_mail("Ada@Example.com");
+        let (asker, _told) = oneshot::channel();
+        assert!(take(&mut steps, [2; 16], &magic("222222"), asker), "another mail, other codes");
     }
 
     #[test]
@@ -227,8 +340,8 @@ mod tests {
             let mut id = [0; 16];
             id.iter_mut().zip(number.to_be_bytes()).for_each(|(slot, byte)| *slot = byte);
             let (asker, _told) = oneshot::channel();
-            assert!(steps.take(id, &proof("1"), asker));
-            steps.finish(&id, Err(over()));
+            assert!(take(&mut steps, id, &proof("1"), asker));
+            assert!(steps.finish(&id, Err(over())).is_none());
         }
         assert!(steps.order.len() <= KNOWN && steps.known.len() <= KNOWN);
         let kept: Vec<_> = (0..2 * PRESSES).map(|_| press(&mut steps, 255, "1").1).collect();

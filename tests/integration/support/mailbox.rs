@@ -204,6 +204,10 @@ impl Talk {
             let refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner).clone();
             if let Some((_, reply)) = refusals.iter().find(|(command, _)| line.starts_with(command)) {
                 say(&mut stream, reply)?;
+                // Whoever stands in between and answers more than was asked still lets the relay go on.
+                if line == "STARTTLS" && reply.starts_with("220") {
+                    return Ok(Next::StartTls);
+                }
                 continue;
             }
             match line.split([' ', ':']).next().unwrap_or_default() {

@@ -189,24 +189,6 @@ impl Desk<'_> {
         }
     }
 
-    /// The proof, with the challenge that it answers where that could not be begun before.
-    ///
-    /// # Errors
-    /// What stands in the way.
-    pub(super) async fn challenged(&self, proof: Proof) -> Result<Proof, Hitch> {
-        match (&self.attempt.step, proof) {
-            (
-                OwnStep::Totp { challenge: Challenge::ToBegin(factor), .. },
-                Proof::Totp { token, code, .. },
-            ) => match self.begin_challenge(factor).await {
-                Ok(challenge) => Ok(Proof::Totp { token, challenge, code }),
-                Err(Way::Stopped(hitch) | Way::Later(_, hitch)) => Err(hitch),
-                Err(Way::Here(_) | Way::There) => Err(Hitch::AttemptOver),
-            },
-            (_, proof) => Ok(proof),
-        }
-    }
-
     /// Asks for the step on our page, with its own cookie in the place of the one before, and what stands in its way.
     fn ask(&self, step_up: &StepUp, hitch: Option<Hitch>) -> Response<Body> {
         let exchange = self.entrance.exchange;

@@ -70,10 +70,7 @@ pub(crate) async fn answer(
     let applicant = Applicant { email: attempt.email.clone(), end_user };
     let desk = Desk { entrance, page, attempt, step, applicant };
     match desk.entered(&form) {
-        Entered::Proof(proof) => match desk.challenged(proof).await {
-            Ok(proof) => desk.redeem(proof).await,
-            Err(hitch) => desk.stop(hitch).await,
-        },
+        Entered::Proof(proof) => desk.redeem(proof).await,
         Entered::Nothing(hitch) => desk.once_more(Some(hitch)),
         Entered::EarlierStep => desk.once_more(None),
         Entered::Resend(whose) => desk.resend(whose).await,
@@ -141,8 +138,11 @@ fn proof(attempt: &OwnAttempt, form: &Form) -> Result<Proof, Hitch> {
             invitation: attempt.invitation.clone(),
         },
         OwnStep::EmailVerification { token, .. } => Proof::EmailCode { token: token.clone(), code: code()? },
-        OwnStep::Enrolment { token, challenge, .. }
-        | OwnStep::Totp { token, challenge: Challenge::Begun(challenge) | Challenge::ToBegin(challenge) } => {
+        OwnStep::Enrolment { token, challenge, .. } => {
+            let challenge = Challenge::Begun(challenge.clone());
+            Proof::Totp { token: token.clone(), challenge, code: code()? }
+        }
+        OwnStep::Totp { token, challenge } => {
             Proof::Totp { token: token.clone(), challenge: challenge.clone(), code: code()? }
         }
         OwnStep::Organization { token, .. } => {
@@ -273,7 +273,13 @@ impl Desk<'_> {
         let exchange = self.entrance.exchange;
         let live = &exchange.live;
         let form = post::sender(exchange) == Sender::Form;
-        let response = match self.entrance.open(tokens, self.attempt.remembered).await {
+        let at_workos = tokens.claims.session_id.clone();
+        let entered = self.entrance.open(tokens, self.attempt.remembered).await;
+        if entered.is_err() {
+            // No browser has it at WorkOS either, so nobody would ever end it.
+            self.entrance.thread.shared.control.revoke_later(at_workos, Span::ZERO).await;
+        }
+        let response = match entered {
             Ok(entrance::Entered { session, cookies, circle }) => {
                 let response = match (form, circle) {
                     (true, true) => callback_page::circle(exchange),
