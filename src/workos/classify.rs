@@ -11,7 +11,7 @@ use crate::workos::error::{
     ConnectionId, Continuation, Misconfiguration, Outage, Rejection, StepUp, StepUpKind, WorkOsError,
 };
 use crate::workos::http::Reply;
-use crate::workos::one_time::id_of;
+use crate::workos::step_up::id_of;
 
 /// The one refusal that comes without a word: the organization asked for wants its own sign-in
 /// (<https://workos.com/docs/reference/authkit/authentication-errors/sso-required>).

@@ -14,10 +14,9 @@ use crate::auth::session::Tokens;
 use crate::auth::sign_in::{Challenge, Whose};
 use crate::workos::error::Outage;
 use crate::workos::http::{Call, Reply};
+use crate::workos::step_up::id_of;
 use crate::workos::{EndUser, WorkOs, WorkOsError, classify, wire};
 
-/// Longest id that is kept; WorkOS' own are about 40 bytes.
-const MAX_ID_BYTES: usize = 255;
 /// Longest `otpauth:` address that is kept: names of 64 characters, escaped, with room to spare.
 const MAX_SETUP_BYTES: usize = 1_024;
 
@@ -205,14 +204,6 @@ fn enrolment(reply: &Reply) -> Option<Enrolment> {
     let setup = document.get("authentication_factor")?.get("totp")?.get("uri")?.as_str()?;
     let fits = setup.starts_with("otpauth://") && setup.len() <= MAX_SETUP_BYTES;
     fits.then(|| Enrolment { challenge, setup: Secret::new(setup.to_owned()) })
-}
-
-/// An id of something that has no type of its own here.
-pub(super) fn id_of(value: Option<&Value>) -> Option<Box<str>> {
-    let text = value?.as_str()?;
-    let fits =
-        !text.is_empty() && text.len() <= MAX_ID_BYTES && text.bytes().all(|byte| byte.is_ascii_graphic());
-    fits.then(|| text.into())
 }
 
 impl fmt::Display for Proof {

@@ -1,6 +1,8 @@
 //! What a person has to do at WorkOS before there are tokens, with all that a new sign-in needs to lead them
 //! there.
 
+use serde_json::Value;
+
 use crate::auth::identity::{IdError, OrganizationId, UserId};
 use crate::auth::secret::Secret;
 use crate::auth::sign_in::Choice;
@@ -100,6 +102,14 @@ impl ConnectionId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// An id of something that has no type of its own here.
+pub(super) fn id_of(value: Option<&Value>) -> Option<Box<str>> {
+    let text = value?.as_str()?;
+    let fits =
+        !text.is_empty() && text.len() <= MAX_ID_BYTES && text.bytes().all(|byte| byte.is_ascii_graphic());
+    fits.then(|| text.into())
 }
 
 #[cfg(test)]
