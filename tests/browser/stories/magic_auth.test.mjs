@@ -145,10 +145,14 @@ test('a code that was guessed at too often is closed, and another one opens', as
 test('whoever guesses on and on must wait, and WorkOS is left alone meanwhile', async () => {
   const page = await own.page();
   await own.askForCode(page, 'storm@example.com');
-  const code = other(await demo.mailed('storm@example.com'));
-  for (let time = 1; time <= 10; time += 1) await enter(page, code);
+  // A mail is good for five guesses, and an address for ten tries at once.
+  for (let mail = 1; mail <= 2; mail += 1) {
+    const code = other(await demo.mailed('storm@example.com'));
+    for (let time = 1; time <= 5; time += 1) await enter(page, code);
+    await answered(page, () => parts.sendAgain(page).click());
+  }
   const calls = await demo.calls(ENTERING);
-  await parts.code(page).fill(code);
+  await parts.code(page).fill(other(await demo.mailed('storm@example.com')));
   const answer = await answered(page, () => parts.goOn(page).click());
   await assertTooOften(page, answer);
   assert.equal(await demo.calls(ENTERING), calls);

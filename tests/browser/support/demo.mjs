@@ -132,11 +132,20 @@ ${more}
 `;
 }
 
-/** A port that nobody listens on at the moment. */
+/**
+ * A port that nobody listens on, for a program that is to be told one. It lies below those that the system gives to
+ * whoever asks for any (Linux: from 32768), or another story's program could have it before this one's.
+ */
 export async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+  for (;;) {
+    const port = 20_000 + Math.floor(Math.random() * 12_000);
+    const server = createServer();
+    const free = await new Promise((resolve) => {
+      server.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true));
+    });
+    if (free) {
+      await new Promise((resolve) => server.close(resolve));
+      return port;
+    }
+  }
 }
