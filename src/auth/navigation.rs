@@ -60,6 +60,20 @@ pub fn is_form_navigation(headers: &HeaderMap) -> bool {
         }
 }
 
+/// Is this a form that nobody says more of: neither what it is fetched for nor that JSON is wanted? So an old browser
+/// sends it that takes anything, and so a person does with a tool such as curl.
+#[must_use]
+pub fn is_bare_form(headers: &HeaderMap) -> bool {
+    let wants_json = any(headers, &ACCEPT, |value| contains(value, b"json"));
+    matches!(fetch(headers), Fetch::Unsaid) && !is_background(headers) && sends_form(headers) && !wants_json
+}
+
+/// Is the body JSON? No form of a page is.
+#[must_use]
+pub fn sends_json(headers: &HeaderMap) -> bool {
+    any(headers, &CONTENT_TYPE, |value| starts_with(value, b"application/json"))
+}
+
 /// What the browser says it fetches for (W3C Fetch Metadata).
 enum Fetch {
     /// A page of its own.
@@ -163,6 +177,23 @@ mod tests {
 
     fn accept(value: &str) -> String {
         format!("Accept: {value}")
+    }
+
+    #[test]
+    fn a_bare_form_is_told_from_what_a_script_sends() {
+        let form = format!("Content-Type: {FORM}; charset=utf-8");
+        let bare = |lines: &[&str]| is_bare_form(&headers(lines));
+        assert!(bare(&[&form]) && bare(&[&form, "Accept: */*"]) && bare(&[&form, &accept(HTML)]));
+        for more in [
+            "Accept: application/json",
+            "Accept: application/problem+json, */*;q=0.1",
+            "Sec-Fetch-Mode: cors",
+            "Sec-Fetch-Dest: empty",
+            "X-Requested-With: XMLHttpRequest",
+        ] {
+            assert!(!bare(&[&form, more]), "{more}");
+        }
+        assert!(!bare(&["Content-Type: application/json"]) && !bare(&[]));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::support::program::Program;
 use crate::support::world::Builder;
 use crate::support::{Browser, Response, Visit, World, minutes, secs};
 
-const ASK: &str = "/auth/magic-link";
+pub(crate) const ASK: &str = "/auth/magic-link";
 const OPEN: &str = "/auth/magic-link/open";
 const CALLBACK: &str = "/auth/magic-link/callback";
 const SESSIONS: &str = "/passwordless/sessions";

@@ -718,6 +718,28 @@ fn a_field_that_stands_there_twice_counts_once_and_before_the_address_bar() {
 }
 
 #[test]
+fn a_form_is_answered_as_a_form_whoever_sends_it() {
+    let (world, _) = both_ways();
+    let browser = world.browser();
+    let bare = |path: &str, fields: &[(&str, &str)]| browser.ask("POST", path).form(fields).send();
+    assert_page(&bare(SEND, &[("email", "ada")]), 422, "not an e-mail address");
+    assert_page(&bare(SEND, &[("email", ADA), ("return_to", "/reports?x=1")]), 200, "name=\"code\"");
+    assert_page(&bare(VERIFY, &[("code", "letters")]), 422, "six digits");
+    let code = mailed(&world, ADA, "magic_auth");
+    let back = bare(VERIFY, &[("code", &code), ("return_to", "/reports?x=1")]);
+    assert_eq!((back.status, back.location()), (303, "/reports?x=1"));
+    assert_page(&bare(magic_link::ASK, &[("email", BEN)]), 200, BEN);
+    // Unless it says that it wants JSON.
+    let fields = [("email", BEN)];
+    let program = browser.ask("POST", SEND).header("Accept", "application/json").form(&fields).send();
+    assert_eq!((program.status, program.json()), (200, json!({ "success": true })));
+    // And JSON is answered as JSON, whatever else its sender takes.
+    let wish = json!({ "email": BEN });
+    let script = browser.ask("POST", SEND).header("Accept", "text/html, */*").json(&wish).send();
+    assert_eq!((script.status, script.json()), (200, json!({ "success": true })));
+}
+
+#[test]
 fn nobody_is_led_off_our_site_by_any_way_in() {
     let (world, _) = both_ways();
     for target in [

@@ -3,7 +3,7 @@
 
 use http::Response;
 
-use crate::auth::navigation::{Caller, is_form_navigation};
+use crate::auth::navigation::{Caller, is_bare_form, is_form_navigation, sends_json};
 use crate::auth::policy::Destination;
 use crate::auth::return_to::ReturnTo;
 use crate::server::data_thread::DataThread;
@@ -23,14 +23,23 @@ pub(crate) enum Sender {
     Program,
 }
 
-/// Who posts this?
+/// Who posts this? A form of which nobody says more is a person's, JSON never is.
 pub(crate) fn sender(exchange: &Exchange) -> Sender {
+    let headers = exchange.request.headers();
+    match is_form_navigation(headers) || is_bare_form(headers) {
+        true if !sends_json(headers) => Sender::Form,
+        true | false => Sender::Program,
+    }
+}
+
+/// Who posts this, where only a browser can follow the way that a form is answered with?
+pub(crate) fn browser_or_program(exchange: &Exchange) -> Sender {
     if is_form_navigation(exchange.request.headers()) { Sender::Form } else { Sender::Program }
 }
 
 /// Who gets the answer. Programs are answered as programs, whatever their method makes of them.
 pub(crate) fn asker(exchange: &Exchange) -> Asker<'_> {
-    let caller = match sender(exchange) {
+    let caller = match browser_or_program(exchange) {
         Sender::Form => exchange.caller,
         Sender::Program => Caller::Program,
     };

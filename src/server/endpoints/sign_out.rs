@@ -70,7 +70,7 @@ pub(crate) async fn answer(thread: &DataThread, mut exchange: Exchange) -> Respo
     };
     let exchange = &exchange;
     let (live, headers) = (&exchange.live, exchange.request.headers());
-    let (sender, asker) = (post::sender(exchange), post::asker(exchange));
+    let (sender, asker) = (post::browser_or_program(exchange), post::asker(exchange));
     let cookies = live.sealer.cookies();
     let carried = RequestCookies::read(headers, cookies.names());
     let open = match session(thread, exchange, &carried).await {
