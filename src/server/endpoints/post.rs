@@ -26,10 +26,8 @@ pub(crate) enum Sender {
 /// Who posts this? A form of which nobody says more is a person's, JSON never is.
 pub(crate) fn sender(exchange: &Exchange) -> Sender {
     let headers = exchange.request.headers();
-    match is_form_navigation(headers) || is_bare_form(headers) {
-        true if !sends_json(headers) => Sender::Form,
-        true | false => Sender::Program,
-    }
+    let of_a_person = is_form_navigation(headers) || is_bare_form(headers);
+    if of_a_person && !sends_json(headers) { Sender::Form } else { Sender::Program }
 }
 
 /// Who posts this, where only a browser can follow the way that a form is answered with?
