@@ -28,6 +28,12 @@ impl Moment {
         Self(self.0.saturating_add(span.as_millis()))
     }
 
+    /// The moment so long before; the first one there is, where this one is younger than that.
+    #[must_use]
+    pub const fn minus(self, span: Span) -> Self {
+        Self(self.0.saturating_sub(span.as_millis()))
+    }
+
     /// How long after `earlier` this moment is; zero when it is not after it.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Span {

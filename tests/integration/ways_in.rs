@@ -812,6 +812,22 @@ fn what_one_replica_began_another_finishes() {
 }
 
 #[test]
+fn guesses_at_one_replica_spoil_no_later_mail_that_another_asked_for() {
+    let methods = "[sign_in]\nmethods = [\"authkit\", \"magic_auth\", \"magic_link\"]";
+    let world = magic_link::builder().config(methods).replica("").start();
+    let mallory = world.browser();
+    ask_for_code(&mallory.on_replica(1), ADA);
+    for number in 0..6 {
+        guess(&mallory.on_replica(1), number);
+    }
+    world.advance(minutes(1));
+    let ada = world.browser();
+    ask_for_code(&ada.on_replica(0), ADA);
+    let back = enter(&ada.on_replica(1), &mailed(&world, ADA, "magic_auth"));
+    assert_eq!(back.status, 303, "{}", back.text());
+}
+
+#[test]
 fn a_relay_that_says_nothing_is_given_up_and_what_it_took_is_good() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = silent.local_addr().unwrap().port();

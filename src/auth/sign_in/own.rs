@@ -165,14 +165,14 @@ impl OwnAttempt {
         }
     }
 
-    /// The attempt that the request's cookie holds, and which step of which attempt it is; `None` when there is none
-    /// that opens, or it is over.
+    /// The attempt that the request's cookie holds, which step of which attempt it is, and since when; `None` when there
+    /// is none that opens, or it is over.
     #[must_use]
     pub fn open(
         context: &SealContext<'_>,
         cookies: &RequestCookies<'_>,
         now: Timestamp,
-    ) -> Option<(Self, StepId)> {
+    ) -> Option<(Self, StepId, Timestamp)> {
         let opened = cookies.pending().find_map(|text| context.open(OurCookie::Pending, text))?;
         let rest = opened.plaintext.strip_prefix(&[SCHEMA])?;
         let (id, rest) = rest.split_first_chunk::<16>()?;
@@ -181,7 +181,7 @@ impl OwnAttempt {
         let (kind, rest) = rest.split_first()?;
         let attempt = Self::decode(*kind, rest)?;
         let current = now.since(begun) < OWN_ATTEMPT_LIFETIME && begun.since(now) <= CLOCK_SKEW;
-        current.then_some((attempt, *id))
+        current.then_some((attempt, *id, begun))
     }
 
     fn encode(&self, id: &StepId, now: Timestamp, choices: usize) -> Option<Zeroizing<Vec<u8>>> {
@@ -395,7 +395,9 @@ mod tests {
         let mut headers = HeaderMap::new();
         let field = format!("{}={text}", sealing.names.name(OurCookie::Pending));
         headers.insert(COOKIE, HeaderValue::from_str(&field).unwrap());
-        OwnAttempt::open(&sealing.context(), &RequestCookies::read(&headers, &sealing.names), now)
+        let opened =
+            OwnAttempt::open(&sealing.context(), &RequestCookies::read(&headers, &sealing.names), now);
+        opened.map(|(attempt, id, _)| (attempt, id))
     }
 
     fn sealed(sealing: &Sealing, attempt: &OwnAttempt) -> String {

@@ -59,6 +59,8 @@ pub(crate) struct Applicant {
     pub(crate) email: Secret<String>,
     /// Who they are as far as WorkOS is told.
     pub(crate) end_user: EndUser,
+    /// For how long they have been at this step: since the mail was asked for.
+    pub(crate) waiting: Span,
 }
 
 /// What is asked for.
@@ -157,12 +159,13 @@ impl Codes {
                 }
             }
             Asked::Redeem(applicant, step, proof, answer) => {
+                let begun = now.minus(applicant.waiting);
                 // What nobody looks at is no try: a stranger must not use up an address's share with it.
-                let Some(answer) = self.steps.settle(&step, &proof, answer) else { return };
+                let Some(answer) = self.steps.settle(&step, &proof, begun, answer) else { return };
                 match self.tries.admit(applicant.email.expose(), applicant.end_user.ip, now) {
                     Err(wait) => return tell(answer, Redeemed::TooMany(wait)),
                     Ok(()) if full => return tell(answer, Redeemed::TooMany(BUSY)),
-                    Ok(()) => self.steps.take(step, &proof, answer),
+                    Ok(()) => self.steps.take(step, &proof, begun, answer),
                 }
                 Job::Redeem(applicant.end_user, step, proof)
             }
@@ -204,16 +207,16 @@ impl Codes {
                 None
             }
             Done::Tried(step, result) => {
-                self.steps.finish(&step, *result).map(|tokens| tokens.claims.session_id)
+                self.steps.finish(&step, *result, now).map(|tokens| tokens.claims.session_id)
             }
         }
     }
 
     /// A call broke off, if this task was one of those here. Whoever waits for it is told, and can try again.
-    pub(super) fn broke_off(&mut self, task: task::Id) {
+    pub(super) fn broke_off(&mut self, task: task::Id, now: Moment) {
         self.working = self.working.saturating_sub(1);
         if let Some(step) = self.under_way.remove(&task) {
-            let _ = self.steps.finish(&step, Err(WorkOsError::transient(Outage::Broken)));
+            let _ = self.steps.finish(&step, Err(WorkOsError::transient(Outage::Broken)), now);
         }
     }
 }
@@ -300,7 +303,7 @@ mod tests {
 
     fn applicant(email: &str, ip: &str) -> Applicant {
         let end_user = EndUser { ip: ip.parse().ok(), user_agent: None };
-        Applicant { email: Secret::new(email.to_owned()), end_user }
+        Applicant { email: Secret::new(email.to_owned()), end_user, waiting: Span::ZERO }
     }
 
     fn at(seconds: u64) -> Moment {

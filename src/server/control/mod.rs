@@ -389,7 +389,7 @@ impl ControlDesk {
             // Which kind of work panicked is not told: at worst the others have room for one more than they should.
             Err(_) => {
                 self.lookups.finish();
-                self.codes.broke_off(task);
+                self.codes.broke_off(task, self.clock.monotonic());
                 self.links.broke_off();
                 self.exchanging = self.exchanging.saturating_sub(1);
                 self.revoking = self.revoking.saturating_sub(1);
@@ -463,7 +463,7 @@ mod tests {
     fn redeem(step: u8) -> (Ask, oneshot::Receiver<Redeemed>) {
         let (answer, told) = oneshot::channel();
         let secret = || Secret::new("123456".to_owned());
-        let applicant = Applicant { email: secret(), end_user: EndUser::default() };
+        let applicant = Applicant { email: secret(), end_user: EndUser::default(), waiting: Span::ZERO };
         let proof = Proof::EmailCode { token: secret(), code: secret() };
         (Ask::Code(Box::new(Asked::Redeem(applicant, [step; 16], proof, answer))), told)
     }

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use crate::auth::session::Tokens;
 use crate::auth::sign_in::{Challenge, StepId};
 use crate::auth::time::Span;
+use crate::clock::Moment;
 use crate::server::control::limits::counted;
 use crate::workos::WorkOsError;
 use crate::workos::concern::{Concern, Others, Sent};
@@ -49,14 +50,21 @@ pub(super) struct Steps {
 #[derive(Debug, Default)]
 struct Guesses {
     order: VecDeque<String>,
-    wrong: HashMap<String, u32>,
+    wrong: HashMap<String, Wrong>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Wrong {
+    codes: u32,
+    /// When the latest of them was found wrong.
+    latest: Moment,
 }
 
 /// How far a step has come.
 #[derive(Debug)]
 enum State {
     /// WorkOS is looking at the proof.
-    UnderWay { proof: Proof, askers: Vec<oneshot::Sender<Redeemed>>, wrong: u32 },
+    UnderWay { proof: Proof, begun: Moment, askers: Vec<oneshot::Sender<Redeemed>>, wrong: u32 },
     /// It can be tried again, after so many wrong codes.
     Open { wrong: u32 },
     /// It is taken.
@@ -66,7 +74,13 @@ enum State {
 impl Steps {
     /// Takes a step with this proof; `true` when WorkOS is to be asked. Whoever comes with the same proof meanwhile
     /// waits for the same answer, and whoever comes with another, or later, is told that the step is spent.
-    pub(super) fn take(&mut self, step: StepId, proof: &Proof, asker: oneshot::Sender<Redeemed>) {
+    pub(super) fn take(
+        &mut self,
+        step: StepId,
+        proof: &Proof,
+        begun: Moment,
+        asker: oneshot::Sender<Redeemed>,
+    ) {
         let wrong = match self.known.get(&step) {
             Some(State::Open { wrong }) => *wrong,
             Some(State::UnderWay { .. } | State::Taken) => 0,
@@ -75,7 +89,7 @@ impl Steps {
                 0
             }
         };
-        let under_way = State::UnderWay { proof: proof.clone(), askers: vec![asker], wrong };
+        let under_way = State::UnderWay { proof: proof.clone(), begun, askers: vec![asker], wrong };
         self.known.insert(step, under_way);
     }
 
@@ -85,6 +99,7 @@ impl Steps {
         &mut self,
         step: &StepId,
         proof: &Proof,
+        begun: Moment,
         asker: oneshot::Sender<Redeemed>,
     ) -> Option<oneshot::Sender<Redeemed>> {
         let told = match self.known.get_mut(step) {
@@ -99,7 +114,7 @@ impl Steps {
             }
             Some(State::UnderWay { .. } | State::Taken) => Redeemed::Spent,
             Some(State::Open { wrong }) if *wrong >= WRONG_CODES => Redeemed::Exhausted,
-            Some(State::Open { .. }) | None if self.guesses.are_up(proof) => Redeemed::Exhausted,
+            Some(State::Open { .. }) | None if self.guesses.are_up(proof, begun) => Redeemed::Exhausted,
             Some(State::Open { .. }) | None => return Some(asker),
         };
         let _ = asker.send(told);
@@ -113,14 +128,16 @@ impl Steps {
         &mut self,
         step: &StepId,
         result: Result<Tokens, WorkOsError>,
+        now: Moment,
     ) -> Option<Box<Tokens>> {
-        let Some(State::UnderWay { askers, wrong, proof }) = self.known.get_mut(step) else {
+        let Some(State::UnderWay { askers, wrong, proof, begun }) = self.known.get_mut(step) else {
             return result.ok().map(Box::new);
         };
         let (mut askers, wrong) = (std::mem::take(askers), *wrong);
         let redeemed = match result {
             Err(error) if leaves_open(&error) => {
-                let wrong = if is_a_guess(&error) { self.guesses.one_more(proof, wrong) } else { wrong };
+                let wrong =
+                    if is_a_guess(&error) { self.guesses.one_more(proof, *begun, wrong, now) } else { wrong };
                 self.known.insert(*step, State::Open { wrong });
                 for asker in askers {
                     let _ = asker.send(Redeemed::Refused(error.clone()));
@@ -160,15 +177,16 @@ impl Steps {
 
 impl Guesses {
     /// Were too many codes guessed already for this proof to be looked at?
-    fn are_up(&self, proof: &Proof) -> bool {
+    fn are_up(&self, proof: &Proof, begun: Moment) -> bool {
         let Proof::MagicCode { email, .. } = proof else { return false };
-        self.wrong.get(&counted(email.expose())).is_some_and(|wrong| *wrong >= WRONG_CODES)
+        let wrong = self.wrong.get(&counted(email.expose()));
+        wrong.is_some_and(|wrong| wrong.codes >= WRONG_CODES && !wrong.are_of_an_older_mail(begun))
     }
 
     /// This proof was wrong, before which there were so many for its step. Gives how many there are now for the step:
     /// those of an authenticator that is challenged anew with each of them, because WorkOS counts for each challenge.
     /// Those of a sign-in, for which nobody has shown so far that they are known, are kept here.
-    fn one_more(&mut self, proof: &Proof, for_step: u32) -> u32 {
+    fn one_more(&mut self, proof: &Proof, begun: Moment, for_step: u32, now: Moment) -> u32 {
         match proof {
             Proof::Totp { challenge: Challenge::ToBegin(_), .. } => for_step.saturating_add(1),
             Proof::Totp { .. } | Proof::EmailCode { .. } | Proof::Organization { .. } => for_step,
@@ -182,7 +200,9 @@ impl Guesses {
                         self.wrong.remove(&oldest);
                     }
                 }
-                *self.wrong.entry(address).or_default() += 1;
+                let wrong = self.wrong.entry(address).or_insert(Wrong { codes: 0, latest: now });
+                let before = if wrong.are_of_an_older_mail(begun) { 0 } else { wrong.codes };
+                *wrong = Wrong { codes: before.saturating_add(1), latest: now };
                 for_step
             }
         }
@@ -192,6 +212,13 @@ impl Guesses {
         if self.wrong.remove(address).is_some() {
             self.order.retain(|other| other != address);
         }
+    }
+}
+
+impl Wrong {
+    /// Were all of them entered before this mail was asked for, maybe at another replica?
+    fn are_of_an_older_mail(self, begun: Moment) -> bool {
+        begun > self.latest
     }
 }
 
@@ -239,8 +266,12 @@ mod tests {
 
     /// Takes a step; `true` when WorkOS is to be asked.
     fn take(steps: &mut Steps, step: StepId, proof: &Proof, asker: oneshot::Sender<Redeemed>) -> bool {
-        let asker = steps.settle(&step, proof, asker);
-        asker.map(|asker| steps.take(step, proof, asker)).is_some()
+        let asker = steps.settle(&step, proof, at(1), asker);
+        asker.map(|asker| steps.take(step, proof, at(1), asker)).is_some()
+    }
+
+    fn at(seconds: u64) -> Moment {
+        Moment::from_millis(seconds * 1_000)
     }
 
     fn wrong() -> WorkOsError {
@@ -259,11 +290,11 @@ mod tests {
         let (begun, mut other) = press(&mut steps, 1, "222222");
         assert!(!begun && matches!(other.try_recv(), Ok(Redeemed::Spent)));
         assert!(press(&mut steps, 2, "111111").0);
-        assert!(steps.finish(&[1; 16], Err(wrong())).is_none());
+        assert!(steps.finish(&[1; 16], Err(wrong()), at(2)).is_none());
         assert!(matches!(first.try_recv(), Ok(Redeemed::Refused(_))));
         let (begun, _again) = press(&mut steps, 1, "111111");
         assert!(begun);
-        assert!(steps.finish(&[1; 16], Err(over())).is_none());
+        assert!(steps.finish(&[1; 16], Err(over()), at(2)).is_none());
         assert!(matches!(press(&mut steps, 1, "111111").1.try_recv(), Ok(Redeemed::Spent)));
     }
 
@@ -275,7 +306,7 @@ mod tests {
         assert!(!begun && second.try_recv().is_err(), "the second press waits with the first");
         let (_, third) = press(&mut steps, 1, "111111");
         drop(third);
-        assert!(steps.finish(&[1; 16], Err(over())).is_none());
+        assert!(steps.finish(&[1; 16], Err(over()), at(2)).is_none());
         assert!(matches!(first.try_recv(), Ok(Redeemed::Spent)));
         assert!(matches!(second.try_recv(), Ok(Redeemed::Refused(_))));
     }
@@ -288,7 +319,7 @@ mod tests {
         }
         let (begun, mut last) = press(&mut steps, 1, "111111");
         assert!(!begun && last.try_recv().is_err(), "it waits");
-        assert!(steps.finish(&[1; 16], Err(over())).is_none());
+        assert!(steps.finish(&[1; 16], Err(over()), at(2)).is_none());
         assert!(matches!(last.try_recv(), Ok(Redeemed::Refused(_))));
     }
 
@@ -300,7 +331,7 @@ mod tests {
         let anew = totp(Challenge::ToBegin("f".into()));
         for _ in 0..WRONG_CODES {
             assert!(take(&mut steps, [1; 16], &anew, oneshot::channel().0));
-            assert!(steps.finish(&[1; 16], Err(wrong())).is_none());
+            assert!(steps.finish(&[1; 16], Err(wrong()), at(2)).is_none());
         }
         assert!(!take(&mut steps, [1; 16], &anew, oneshot::channel().0));
     }
@@ -320,7 +351,7 @@ mod tests {
         };
         for error in [wrong(), outage.clone(), wrong(), wrong(), outage, wrong(), wrong()] {
             assert!(take(&mut steps, [1; 16], &magic("111111"), oneshot::channel().0));
-            assert!(steps.finish(&[1; 16], Err(error)).is_none());
+            assert!(steps.finish(&[1; 16], Err(error), at(2)).is_none());
         }
         let (asker, mut told) = oneshot::channel();
         assert!(!take(&mut steps, [1; 16], &magic("222222"), asker));
@@ -328,6 +359,14 @@ mod tests {
         let (asker, mut told) = oneshot::channel();
         assert!(!take(&mut steps, [2; 16], &magic("222222"), asker), "nor in another browser");
         assert!(matches!(told.try_recv(), Ok(Redeemed::Exhausted)));
+        // One that was asked for at another replica: known by when it was.
+        let (asker, _told) = oneshot::channel();
+        assert!(
+            steps.settle(&[3; 16], &magic("222222"), at(2), asker).is_none(),
+            "it is as old as the guesses"
+        );
+        let (asker, _told) = oneshot::channel();
+        assert!(steps.settle(&[3; 16], &magic("222222"), at(3), asker).is_some());
         steps.new_mail("Ada@Example.com");
         let (asker, _told) = oneshot::channel();
         assert!(take(&mut steps, [2; 16], &magic("222222"), asker), "another mail, other codes");
@@ -341,7 +380,7 @@ mod tests {
             id.iter_mut().zip(number.to_be_bytes()).for_each(|(slot, byte)| *slot = byte);
             let (asker, _told) = oneshot::channel();
             assert!(take(&mut steps, id, &proof("1"), asker));
-            assert!(steps.finish(&id, Err(over())).is_none());
+            assert!(steps.finish(&id, Err(over()), at(2)).is_none());
         }
         assert!(steps.order.len() <= KNOWN && steps.known.len() <= KNOWN);
         let kept: Vec<_> = (0..2 * PRESSES).map(|_| press(&mut steps, 255, "1").1).collect();

@@ -43,7 +43,7 @@ pub(crate) async fn answer(
     let email = Secret::new(typed.email.clone());
     let end_user = end_user(&bearings.client, exchange.request.headers());
     let invitation = typed.hints.invitation_token.as_deref().map(|token| Secret::new(token.to_owned()));
-    let applicant = Applicant { email: email.clone(), end_user };
+    let applicant = Applicant { email: email.clone(), end_user, waiting: Span::ZERO };
     if let Err(hitch) = mail(thread, exchange, applicant, Mail::SignIn(invitation.clone())).await {
         return stopped(exchange, page, &typed, hitch);
     }
@@ -107,7 +107,7 @@ fn stopped(exchange: &Exchange, page: &OwnPage, typed: &Typed, hitch: Hitch) -> 
     let live = &exchange.live;
     let carried = RequestCookies::read(exchange.request.headers(), live.sealer.cookies().names());
     match OwnAttempt::open(&live.sealer.context(), &carried, exchange.now) {
-        Some((attempt, _)) if attempt.step == OwnStep::Code && attempt.is_of(&typed.email) => {
+        Some((attempt, ..)) if attempt.step == OwnStep::Code && attempt.is_of(&typed.email) => {
             StepPage { exchange, page, attempt: &attempt }.show(Some(hitch))
         }
         Some(_) | None => typed.again(exchange, page, hitch),

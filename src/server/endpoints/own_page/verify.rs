@@ -59,7 +59,8 @@ pub(crate) async fn answer(
     let live = &exchange.live;
     let carried = RequestCookies::read(exchange.request.headers(), live.sealer.cookies().names());
     let entrance = Entrance { thread, exchange: &exchange, carried: &carried };
-    let Some((mut attempt, step)) = OwnAttempt::open(&live.sealer.context(), &carried, exchange.now) else {
+    let opened = OwnAttempt::open(&live.sealer.context(), &carried, exchange.now);
+    let Some((mut attempt, step, begun)) = opened else {
         return nothing_waits(&entrance, page, &form).await;
     };
     // Another tab may have begun the attempt anew on the way to another page; this one knows where it leads.
@@ -67,7 +68,8 @@ pub(crate) async fn answer(
         attempt.return_to = return_to(&exchange, &form);
     }
     let end_user = end_user(&bearings.client, exchange.request.headers());
-    let applicant = Applicant { email: attempt.email.clone(), end_user };
+    let waiting = exchange.now.since(begun);
+    let applicant = Applicant { email: attempt.email.clone(), end_user, waiting };
     let desk = Desk { entrance, page, attempt, step, applicant };
     match desk.entered(&form) {
         Entered::Proof(proof) => desk.redeem(proof).await,
